@@ -1,0 +1,1 @@
+"""pyRTR: an RPKI-to-Router cache."""

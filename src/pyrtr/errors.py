@@ -1,0 +1,49 @@
+"""The errors that pyRTR raises.
+
+PyrtrError
+├── SettingsError    environment variables that do not parse or contradict one another
+├── PayloadError     a value that can't be payload
+├── DeltaError       a delta that does not fit the table or the deltas beside it
+├── SourceError      a source that can't be read, or holds no usable payload: the whole of it is refused
+├── StoreError       a file of the state folder that can't be written, or is damaged
+│   └── UnavailableError    it may be good, and can't be read now
+└── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
+"""
+
+from __future__ import annotations
+
+
+class PyrtrError(Exception):
+    """Root of every error that pyRTR raises on purpose."""
+
+
+class SettingsError(PyrtrError):
+    """The environment does not describe settings that can be served with.
+
+    Attributes:
+        problems: one line per problem, which names the variable, its value and what would be accepted.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PayloadError(PyrtrError):
+    """A VRP, router key or ASPA outside the limits of its type."""
+
+
+class DeltaError(PyrtrError):
+    """A delta announces what is there, withdraws what is not, or does not follow the one before it."""
+
+
+class SourceError(PyrtrError):
+    """A source is missing, unreadable or not payload; what was served before goes on being served."""
+
+
+class StoreError(PyrtrError):
+    """A stored file can't be written, is damaged, or is not ours."""
+
+
+class UnavailableError(StoreError):
+    """A stored file can't be read now, by no fault of its own: it is in use, or the system has run out of something."""
