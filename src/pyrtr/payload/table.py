@@ -1,0 +1,140 @@
+"""One set of payload: sorted, unique, packed columns that are never changed after they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, rows_of
+from pyrtr.payload.values import VRP, Aspa, RouterKey
+
+Times = NDArray[np.int64]
+Anchors = NDArray[np.uint16]
+NEVER = 2**62  # an expiry time later than any clock, for payload that comes without one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PayloadTable:
+    """The payload of one snapshot.
+
+    Attributes:
+        ipv4, ipv6: VRPs as rows (see `order`), ascending, unique.
+        router_keys: ascending by `RouterKey.sort_key`, unique.
+        aspas: ascending by customer, one a customer.
+    """
+
+    ipv4: Rows
+    ipv6: Rows
+    router_keys: tuple[RouterKey, ...] = ()
+    aspas: tuple[Aspa, ...] = ()
+
+    @classmethod
+    def of(cls, payload: Iterable[VRP | RouterKey | Aspa] = ()) -> PayloadTable:
+        """A table of single values, in any order, duplicates allowed; of two ASPAs of a customer the later stays."""
+        payload = list(payload)
+        vrps = [value for value in payload if isinstance(value, VRP)]
+        keys = {value for value in payload if isinstance(value, RouterKey)}
+        aspas = {value.customer_asn: value for value in payload if isinstance(value, Aspa)}
+        return cls(
+            ipv4=rows_of(vrps, IPV4_ROW),
+            ipv6=rows_of(vrps, IPV6_ROW),
+            router_keys=tuple(sorted(keys, key=lambda key: key.sort_key)),
+            aspas=tuple(aspas[customer] for customer in sorted(aspas)),
+        )
+
+    @property
+    def vrp_count(self) -> int:
+        """Unique VRPs of both address families."""
+        return len(self.ipv4) + len(self.ipv6)
+
+    def __len__(self) -> int:
+        return self.vrp_count + len(self.router_keys) + len(self.aspas)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PayloadTable):
+            return NotImplemented
+        return (
+            np.array_equal(self.ipv4, other.ipv4)
+            and np.array_equal(self.ipv6, other.ipv6)
+            and self.router_keys == other.router_keys
+            and self.aspas == other.aspas
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared by content, which is too large to hash
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What is known of a table's entries besides the payload, in the order of its columns.
+
+    Attributes:
+        ipv4_expires, ipv6_expires, router_keys_expires, aspas_expires: Unix seconds at which each entry ends.
+        ipv4_anchors, ipv6_anchors: the trust anchor of each VRP, as an index into `anchors`.
+        anchors: names of the trust anchors.
+    """
+
+    ipv4_expires: Times
+    ipv6_expires: Times
+    router_keys_expires: Times
+    aspas_expires: Times
+    ipv4_anchors: Anchors
+    ipv6_anchors: Anchors
+    anchors: tuple[str, ...] = ()
+
+    @property
+    def next_expiry(self) -> int:
+        """When the first entry ends; `NEVER` if none does."""
+        columns = (self.ipv4_expires, self.ipv6_expires, self.router_keys_expires, self.aspas_expires)
+        return min((int(column.min()) for column in columns if len(column)), default=NEVER)
+
+
+NOTHING = PayloadTable(np.empty(0, IPV4_ROW), np.empty(0, IPV6_ROW))
+_NO_TIMES = np.empty(0, np.int64)
+_NO_ANCHORS = np.empty(0, np.uint16)
+NO_FACTS = Facts(_NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_ANCHORS, _NO_ANCHORS)
+
+
+def unexpired(table: PayloadTable, facts: Facts, now: float) -> tuple[PayloadTable, Facts]:
+    """What is left of a table at Unix time `now`: an entry ends when its `expires` is reached."""
+    ipv4, ipv6 = facts.ipv4_expires > now, facts.ipv6_expires > now
+    keys, aspas = facts.router_keys_expires > now, facts.aspas_expires > now
+    return (
+        PayloadTable(
+            table.ipv4[ipv4],
+            table.ipv6[ipv6],
+            tuple(compress(table.router_keys, keys)),
+            tuple(compress(table.aspas, aspas)),
+        ),
+        Facts(
+            facts.ipv4_expires[ipv4],
+            facts.ipv6_expires[ipv6],
+            facts.router_keys_expires[keys],
+            facts.aspas_expires[aspas],
+            facts.ipv4_anchors[ipv4],
+            facts.ipv6_anchors[ipv6],
+            facts.anchors,
+        ),
+    )
+
+
+def count_by_anchor(facts: Facts) -> dict[str, int]:
+    """VRPs of each trust anchor."""
+    counts = np.bincount(np.concatenate((facts.ipv4_anchors, facts.ipv6_anchors)), minlength=len(facts.anchors))
+    return {name: int(count) for name, count in zip(facts.anchors, counts, strict=True)}
+
+
+def sort_unique(rows: Rows, expires: Times, anchors: Anchors) -> tuple[Rows, Times, Anchors]:
+    """Sort rows ascending and merge equal ones, which then expire when the last of them does.
+
+    Of the trust anchors of equal rows the first is kept.
+    """
+    if len(rows) == 0:
+        return rows, expires, anchors
+    order = np.argsort(rows, kind="stable")
+    rows, expires = rows[order], expires[order]
+    starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+    return rows[starts], np.maximum.reduceat(expires, starts), anchors[order][starts]
