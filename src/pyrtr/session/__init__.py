@@ -1,0 +1,1 @@
+"""Who says what, and when: conversations as state machines that own no socket and no clock."""
