@@ -1,0 +1,226 @@
+"""The state folder: what outlives a restart, a crash and a power cut, or is recognised as damaged.
+
+lock          held by the running program
+history.db    where we stand and the retained steps (`database`)
+table-N       the current table (`table_file`); which N, and with what digest, the history says
+delta-N       the step to it, until it is committed
+damaged-TIME  what could not be used, set aside
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyrtr.errors import StoreError, UnavailableError
+from pyrtr.payload.history import History, Step
+from pyrtr.store.database import FORMAT, Database, StateRecord, StepRecord, delta_digest
+from pyrtr.store.sessions import SessionIds
+from pyrtr.store.table_file import StoredTable, read_table
+from pyrtr.wire.enums import Version
+
+MAX_SET_ASIDE = 3
+
+
+class LockedError(StoreError):
+    """Another process has the state folder."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """One published set, and all that has to be known after a restart to go on from it.
+
+    Attributes:
+        session_ids: for each version, newest first (see `sessions`).
+        serial, published_at: the current serial, and Unix time at which it came to be.
+        stored: the table.
+        table_path: its file.
+        history: the steps that lead to `serial`.
+        built_at: Unix time from which the age of the data is counted.
+        is_withdrawn: whether the table is empty because its data was too old.
+        metadata: the source's own.
+    """
+
+    session_ids: SessionIds
+    serial: int
+    published_at: float
+    stored: StoredTable
+    table_path: Path
+    history: History
+    built_at: float
+    is_withdrawn: bool
+    metadata: Mapping[str, Any]
+
+
+class Store:
+    """One open state folder.
+
+    Args:
+        path: the folder, made if need be; None for one that goes with the program.
+
+    Raises:
+        LockedError: another process has it.
+        UnavailableError: what is in it can't be read now; it is left as it is.
+        StoreError: it can't be made, or opened even after what was in it was set aside.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._stack = contextlib.ExitStack()
+        self.is_kept = path is not None
+        self.set_aside_reason: str | None = None
+        try:
+            if path is None:
+                path = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pyrtr-")))
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path = path
+            self._lock()
+        except OSError as error:
+            self._stack.close()
+            raise StoreError(f"STATE={path} can't be used: {error.strerror}") from error
+        except BaseException:
+            self._stack.close()
+            raise
+        self._steps: tuple[StepRecord, ...] = ()
+        self._next_table = 1
+        self._database: Database
+        self.recovered = self._open()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._database.close()
+        self._stack.close()
+
+    def new_paths(self) -> tuple[Path, Path]:
+        """Where a compilation is to write the next table and delta to."""
+        return self.path / f"table-{self._next_table}", self.path / f"delta-{self._next_table}"
+
+    def commit(self, generation: Generation, step: Step | None, cause: str) -> None:
+        """Make `generation` what a restart goes on from. Its table has been written to a path of `new_paths`.
+
+        Args:
+            generation: the next one.
+            step: what led to it, None if nothing changed or it can't be told.
+            cause: why it came to be, for who reads the history.
+
+        Raises:
+            StoreError: it can't be stored; what was committed before still holds.
+        """
+        retained = dict.fromkeys(generation.history.serials)
+        steps = tuple(record for record in self._steps if record.from_serial in retained)
+        if step is not None and step.from_serial in retained:
+            ordinal = self._steps[-1].ordinal + 1 if self._steps else 1
+            steps = (*steps, StepRecord(ordinal, step.from_serial, delta_digest(step.delta)))
+        else:
+            step = None
+        record = StateRecord(
+            format=FORMAT,
+            session_ids=(
+                generation.session_ids[Version.V0],
+                generation.session_ids[Version.V1],
+                generation.session_ids[Version.V2],
+            ),
+            serial=generation.serial,
+            published_at=generation.published_at,
+            built_at=generation.built_at,
+            is_withdrawn=generation.is_withdrawn,
+            table=generation.table_path.name,
+            table_digest=generation.stored.digest,
+            metadata=dict(generation.metadata),
+            steps=steps,
+        )
+        self._database.commit(record, step, cause)
+        self._steps = steps
+        self._next_table += 1
+        self._tidy(generation.table_path.name)
+
+    def discard_new(self) -> None:
+        """Remove what a compilation has written that is not going to be committed."""
+        with contextlib.suppress(OSError):
+            for path in self.new_paths():
+                path.unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        path = self.path / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:  # a lock needs no writing
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(f"STATE={self.path} is in use by another pyrtr: stop it, or set another STATE") from None
+
+    def _open(self) -> Generation | None:
+        try:
+            return self._recover()
+        except UnavailableError:
+            self._stack.close()
+            raise
+        except StoreError as error:
+            self.set_aside_reason = str(error)
+        try:
+            self._set_aside()
+            return self._recover()
+        except (OSError, StoreError) as error:
+            self._stack.close()
+            raise StoreError(f"STATE={self.path} can't be used: {error}") from error
+
+    def _recover(self) -> Generation | None:
+        has_tables = any(self.path.glob("table-*"))
+        self._database = Database(self.path / "history.db")
+        try:
+            found = self._database.read()
+            if found is None:
+                if has_tables and self._database.is_new:
+                    raise StoreError(f"{self.path} holds a table, but no history")
+                self._tidy(None)
+                return None
+            record, steps = found
+            table_path = self.path / Path(record.table).name
+            stored = read_table(table_path)
+            if stored.digest != record.table_digest:
+                raise StoreError(f"{table_path} is not the table that the history names")
+        except BaseException:
+            self._database.close()
+            raise
+        self._steps = record.steps
+        self._next_table = int(record.table.removeprefix("table-")) + 1
+        self._tidy(record.table)
+        return Generation(
+            session_ids=dict(zip(Version, record.session_ids, strict=True)),
+            serial=record.serial,
+            published_at=record.published_at,
+            stored=stored,
+            table_path=table_path,
+            history=History(steps),
+            built_at=record.built_at,
+            is_withdrawn=record.is_withdrawn,
+            metadata=record.metadata,
+        )
+
+    def _tidy(self, table: str | None) -> None:
+        """Remove files that a crash or a commit has left behind."""
+        with contextlib.suppress(OSError):  # they only take room
+            for pattern in ("table-*", "delta-*"):
+                for path in self.path.glob(pattern):
+                    if path.name != table:
+                        path.unlink(missing_ok=True)
+
+    def _set_aside(self) -> None:
+        name = datetime.now(UTC).strftime("damaged-%Y%m%dT%H%M%S.%fZ")
+        aside = self.path / name
+        aside.mkdir()
+        for pattern in ("history.db*", "table-*", "delta-*"):
+            for path in self.path.glob(pattern):
+                path.rename(aside / path.name)
+        for old in sorted(self.path.glob("damaged-*"))[:-MAX_SET_ASIDE]:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,151 @@
+"""Tables and deltas as files of columns: VRPs as they are packed, router keys and ASPAs as MessagePack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrtr.errors import StoreError
+from pyrtr.payload.delta import AspaChange, Delta, KeyChanges, RowChanges
+from pyrtr.payload.order import IPV4_ROW, IPV6_ROW
+from pyrtr.payload.table import Facts, PayloadTable
+from pyrtr.payload.values import Aspa, RouterKey
+from pyrtr.store import columns
+
+_KeyTuples = list[tuple[bytes, int, bytes]]
+_AspaTuples = list[tuple[int, tuple[int, ...]]]
+_ChangeTuples = list[tuple[int, tuple[int, ...], tuple[int, ...]]]
+
+
+_OCTETS = np.dtype(np.uint8)
+_FACTS: dict[str, np.dtype[Any]] = {
+    "ipv4_expires": np.dtype(np.int64),
+    "ipv6_expires": np.dtype(np.int64),
+    "router_keys_expires": np.dtype(np.int64),
+    "aspas_expires": np.dtype(np.int64),
+    "ipv4_anchors": np.dtype(np.uint16),
+    "ipv6_anchors": np.dtype(np.uint16),
+}
+_TABLE_COLUMNS: dict[str, np.dtype[Any]] = {
+    "ipv4": IPV4_ROW,
+    "ipv6": IPV6_ROW,
+    "router_keys": _OCTETS,
+    "aspas": _OCTETS,
+    **_FACTS,
+}
+_DELTA_COLUMNS = {
+    "ipv4_announce": IPV4_ROW,
+    "ipv4_withdraw": IPV4_ROW,
+    "ipv6_announce": IPV6_ROW,
+    "ipv6_withdraw": IPV6_ROW,
+    "router_keys_announce": _OCTETS,
+    "router_keys_withdraw": _OCTETS,
+    "aspas": _OCTETS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table, what is known of its entries, and the digest of its file."""
+
+    table: PayloadTable
+    facts: Facts
+    digest: bytes
+
+
+def write_table(path: Path, table: PayloadTable, facts: Facts) -> bytes:
+    """Write a table; returns the digest of the file.
+
+    Raises:
+        StoreError: as in `columns.write`.
+    """
+    data = {
+        "ipv4": table.ipv4,
+        "ipv6": table.ipv6,
+        "router_keys": _keys_to_octets(table.router_keys),
+        "aspas": _octets([(aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas]),
+        **{name: getattr(facts, name) for name in _FACTS},
+    }
+    return columns.write(path, data, {"anchors": facts.anchors})
+
+
+def read_table(path: Path, *, is_mapped: bool = False) -> StoredTable:
+    """Read a table.
+
+    Args:
+        path: its file.
+        is_mapped: map it instead. A file that is cut or overwritten in place then takes the table with it, so this is
+            for a process that ends when it is done.
+
+    Raises:
+        StoreError: as in `columns.read`, or the file holds something else.
+    """
+    data, meta, digest = _read(path, _TABLE_COLUMNS, is_mapped=is_mapped)
+    aspas = msgspec.msgpack.decode(data["aspas"].data, type=_AspaTuples)
+    return StoredTable(
+        PayloadTable(
+            data["ipv4"], data["ipv6"], _octets_to_keys(data["router_keys"]), tuple(Aspa(*aspa) for aspa in aspas)
+        ),
+        Facts(anchors=tuple(meta["anchors"]), **{name: data[name] for name in _FACTS}),
+        digest,
+    )
+
+
+def write_delta(path: Path, delta: Delta) -> None:
+    """Write a delta.
+
+    Raises:
+        StoreError: as in `columns.write`.
+    """
+    changes = [(change.customer_asn, change.old_provider_asns, change.new_provider_asns) for change in delta.aspas]
+    data = {
+        "ipv4_announce": delta.ipv4.announce,
+        "ipv4_withdraw": delta.ipv4.withdraw,
+        "ipv6_announce": delta.ipv6.announce,
+        "ipv6_withdraw": delta.ipv6.withdraw,
+        "router_keys_announce": _keys_to_octets(delta.router_keys.announce),
+        "router_keys_withdraw": _keys_to_octets(delta.router_keys.withdraw),
+        "aspas": _octets(changes),
+    }
+    columns.write(path, data, {})
+
+
+def read_delta(path: Path) -> Delta:
+    """Read a delta.
+
+    Raises:
+        StoreError: as in `columns.read`, or the file holds something else.
+    """
+    data, _, _ = _read(path, _DELTA_COLUMNS, is_mapped=False)
+    changes = msgspec.msgpack.decode(data["aspas"].data, type=_ChangeTuples)
+    return Delta(
+        RowChanges(data["ipv4_announce"], data["ipv4_withdraw"]),
+        RowChanges(data["ipv6_announce"], data["ipv6_withdraw"]),
+        KeyChanges(_octets_to_keys(data["router_keys_announce"]), _octets_to_keys(data["router_keys_withdraw"])),
+        tuple(AspaChange(*change) for change in changes),
+    )
+
+
+def _read(path: Path, expected: Mapping[str, np.dtype[Any]], *, is_mapped: bool) -> columns.Content:
+    data, meta, digest = columns.read(path, is_mapped=is_mapped)
+    if {name: column.dtype for name, column in data.items()} != expected:
+        raise StoreError(f"{path} holds other columns than it should: {', '.join(data)}")
+    return data, meta, digest
+
+
+def _octets(value: object) -> NDArray[np.uint8]:
+    return np.frombuffer(msgspec.msgpack.encode(value), np.uint8)
+
+
+def _keys_to_octets(keys: tuple[RouterKey, ...]) -> NDArray[np.uint8]:
+    return _octets([(key.ski, key.asn, key.spki) for key in keys])
+
+
+def _octets_to_keys(octets: NDArray[np.uint8]) -> tuple[RouterKey, ...]:
+    return tuple(RouterKey(*key) for key in msgspec.msgpack.decode(octets.data, type=_KeyTuples))

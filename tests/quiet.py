@@ -1,0 +1,39 @@
+"""To run the loader without an event loop, threads or log lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Log:
+    """Takes the place of a logger; remembers events with their fields."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def events(self, level: str) -> list[str]:
+        return [event for line_level, event, _ in self.lines if line_level == level]
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        def note(event: str, **fields: Any) -> None:
+            self.lines.append((level, event, fields))
+
+        return note
+
+
+async def direct(function: Callable[..., Result], *arguments: Any) -> Result:
+    """In the place of `asyncio.to_thread`."""
+    return function(*arguments)
+
+
+def drive(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that waits for nothing to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise AssertionError("it waits for something")
