@@ -1,0 +1,36 @@
+"""`pyrtr settings`: every environment variable with its value in force, default, unit and meaning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyrtr.cli.output import print_problems, print_result
+from pyrtr.errors import SettingsError
+from pyrtr.logs import printable
+from pyrtr.settings import VARIABLES, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def print_settings(environ: Mapping[str, str]) -> int:
+    """Print the settings of an environment, or what is wrong with it; returns the exit status."""
+    try:
+        settings, warnings = Settings.load(environ)
+    except SettingsError as error:
+        print_problems(error.problems)
+        return 2
+    print_problems([f"warning: {warning}" for warning in warnings])
+    return print_result(settings_table(settings))
+
+
+def settings_table(settings: Settings) -> str:
+    """One aligned line per variable under a heading."""
+    defaults = Settings()
+    rows = [("VARIABLE", "VALUE", "DEFAULT", "UNIT", "MEANING")]
+    for name, variable in VARIABLES.items():
+        syntax = variable.syntax
+        in_force, default = (printable(syntax.write(getattr(s, variable.attribute))) for s in (settings, defaults))
+        rows.append((name, in_force, default, syntax.unit, f"{variable.meaning} ({syntax.accepts})"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,0 +1,35 @@
+"""`pyrtr --help`, and the answer to arguments that pyRTR does not know."""
+
+from __future__ import annotations
+
+from pyrtr.cli.output import print_problems, print_result
+
+USAGE = "usage: pyrtr [settings | accept | --help | --version]"
+
+HELP = f"""\
+{USAGE}
+
+An RPKI-to-Router (RTR) cache: serves validated RPKI payload to routers.
+
+  pyrtr              serve, as the environment says
+  pyrtr settings     print every environment variable: value in force, default, unit and meaning
+  pyrtr accept       let the running program accept a load that it holds back (STATE says which program)
+  pyrtr --help, -h   print this
+  pyrtr --version    print the version
+
+Example: serve what rpki-client wrote to all routers that reach this machine
+
+  LOCATION=/var/lib/rpki-client/json HOST=0.0.0.0,:: RTR_PORT=8323 pyrtr
+
+Exit status: 0 after an orderly end, 1 after a failure, 2 if arguments or environment make no sense."""
+
+
+def print_help() -> int:
+    """Print the help; returns the exit status."""
+    return print_result(HELP)
+
+
+def refuse(arguments: list[str]) -> int:
+    """Say that these arguments are not known, and which are; returns the exit status."""
+    print_problems([f"pyrtr: not understood: {' '.join(map(repr, arguments))}", USAGE])
+    return 2

@@ -1,0 +1,353 @@
+"""The settings: environment variables without a prefix, read once at the start.
+
+There is no configuration file. Names are written in upper case; white space around a value is trimmed, and an empty
+value counts as not set, since containers often set empties. A variable is one field of `Settings`: its `Syntax` reads
+the text and says what is accepted, its description what it means. Lines about problems and the table of
+`pyrtr settings` follow from these.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
+from pydantic_core import core_schema
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pyrtr.errors import SettingsError
+from pyrtr.logs import LogFormat, LogLevel, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic_core import ErrorDetails
+
+NOT_YET_KNOWN = (
+    "SLURM", "MERGE", "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
+    "TLS_PORT", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "TLS_CHECK_ADDRESS",
+    "SSH_PORT", "SSH_HOST_KEY", "SSH_AUTHORIZED_KEYS", "SSH_PASSWORDS",
+    "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
+)  # fmt: skip
+"""Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
+
+_SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_OFF = ("False", "no", "off")  # without 0, since port 0 asks the system for a free port
+_DEFAULT_LOCATION = Path("json")  # told by identity from a LOCATION that says the same
+# RFC 1035 section 2.3, and the underscore of containers; a name that ends in a number is a mistyped address.
+_HOST_NAME = re.compile(r"(?!.{254})(?!(.*\.)?[0-9]+$)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
+
+
+class Datasource(StrEnum):
+    """Kinds of sources."""
+
+    RPKICLIENT = "RPKICLIENT"
+
+
+class OnStale(StrEnum):
+    """What becomes of data that is older than MAX_AGE."""
+
+    HOLD = "hold"
+    WITHDRAW = "withdraw"
+    CLOSE = "close"
+
+
+class Farewell(StrEnum):
+    """What routers that speak version 2 are told when the program stops."""
+
+    RESTART = "restart"
+    SHUTDOWN = "shutdown"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """How a variable is written.
+
+    Attributes:
+        accepts: what is accepted, in words.
+        read: the value that a trimmed text stands for; raises ValueError, with a reason where `accepts` is not enough.
+        unit: what the value counts or names.
+        none: how None is written.
+    """
+
+    accepts: str
+    read: Callable[[str], object]
+    unit: str = "-"
+    none: str = "-"
+
+    def write(self, value: object) -> str:
+        """The value as one would set it."""
+        match value:
+            case None:
+                return self.none
+            case tuple():
+                return ",".join(map(str, value))
+            case _:
+                return str(value)
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._validate, handler(source))
+
+    def _validate(self, value: object) -> object:
+        # What code gives is read as it would be written, so that the same limits hold.
+        return value if value is None else self.read(self.write(value).strip())
+
+
+def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: str = "") -> Syntax:
+    """A whole number in ASCII digits, or one of the words `none`, in any case; `rule` words a further condition."""
+
+    def read(text: str) -> int | None:
+        if text.lower() in map(str.lower, none):
+            return None
+        if not re.fullmatch("[0-9]{1,20}", text) or not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    parts = [f"a whole number from {low} to {high}", *(f"or {word}" for word in none[:1]), rule]
+    return Syntax(", ".join(filter(None, parts)), read, unit, none[0] if none else "-")
+
+
+def _choice(kinds: type[StrEnum]) -> Syntax:
+    def read(text: str) -> StrEnum:
+        for kind in kinds:
+            if kind.lower() == text.lower():
+                return kind
+        raise ValueError
+
+    *others, last = kinds
+    return Syntax(f"{', '.join(others)} or {last}" if others else last, read)
+
+
+def _read_switch(text: str) -> bool:
+    if (value := _SWITCH.get(text.lower())) is None:
+        raise ValueError
+    return value
+
+
+def _read_hosts(text: str) -> tuple[str, ...]:
+    hosts = dict.fromkeys(host.strip() for host in text.split(","))  # each once: an address can be bound only once
+    for host in hosts:
+        try:
+            ip_address(host)
+        except ValueError:
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is neither an address nor a name") from None
+    return tuple(hosts)
+
+
+def _read_path(text: str) -> Path:
+    if "://" in text:
+        raise ValueError("this release reads no URL")
+    if "," in text:
+        raise ValueError("this release reads one source only")
+    return Path(text)
+
+
+def _read_folder(text: str) -> Path | None:
+    if (switch := _SWITCH.get(text.lower())) is True:
+        raise ValueError
+    return Path(text) if switch is None else None
+
+
+_PORT = _whole(0, 65535, "TCP port", none=_OFF)
+_HTTP_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than RTR_PORT")
+_HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
+_SWITCHED = Syntax("True or False", _read_switch)
+_PATH = Syntax("one local path", _read_path, "path")
+_FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
+
+
+class Settings(BaseSettings):
+    """What the environment says, checked; frozen.
+
+    `load` reads an environment. The constructor takes the same values by attribute, as text or as their own types, and
+    never looks into the environment, so that `Settings()` are the defaults wherever it runs.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, enable_decoding=False)
+
+    loglevel: Annotated[LogLevel, _choice(LogLevel)] = Field(
+        LogLevel.INFO, description="lowest level that is logged; FATAL is CRITICAL"
+    )
+    host: Annotated[tuple[str, ...], _HOSTS] = Field(
+        ("localhost",), description="what the RTR and HTTP servers bind to"
+    )
+    rtr_port: Annotated[int | None, _PORT] = Field(
+        8323, description="where routers connect; 0 takes a free port, False means no RTR server"
+    )
+    http_port: Annotated[int | None, _HTTP_PORT] = Field(
+        8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
+    )
+    datasource: Annotated[Datasource, _choice(Datasource)] = Field(
+        Datasource.RPKICLIENT, description="kind of the source"
+    )
+    jsonfile: Annotated[Path | None, _PATH] = Field(
+        None, description="older name of LOCATION, which wins where both are set"
+    )
+    location: Annotated[Path, _PATH] = Field(_DEFAULT_LOCATION, description="where the source is")
+    reload: Annotated[int, _whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
+    refresh: Annotated[int, _whole(1, 86400, "seconds")] = Field(
+        3600, description="told to routers (RFC 8210 section 6): when to ask again after an answer"
+    )
+    retry: Annotated[int, _whole(1, 7200, "seconds")] = Field(
+        600, description="told to routers (RFC 8210 section 6): when to ask again after a failure"
+    )
+    expire: Annotated[int, _whole(600, 172800, "seconds", rule="larger than REFRESH and RETRY")] = Field(
+        7200, description="told to routers (RFC 8210 section 6): how long to keep what can't be refreshed"
+    )
+    state: Annotated[Path | None, _FOLDER] = Field(
+        Path("state"),
+        description="what outlives a restart; unset, the service manager's STATE_DIRECTORY counts; False for nothing",
+    )
+    log_format: Annotated[LogFormat, _choice(LogFormat)] = Field(LogFormat.TEXT, description="how log lines look")
+    watch: Annotated[bool, _SWITCHED] = Field(True, description="load at once when a local source file is replaced")
+    min_version: Annotated[int, _whole(0, 2, "RTR version")] = Field(0, description="lowest version served")
+    max_version: Annotated[int, _whole(0, 2, "RTR version", rule="not below MIN_VERSION")] = Field(
+        2, description="highest version served"
+    )
+    history: Annotated[int, _whole(0, 1_000_000, "serials")] = Field(
+        1000, description="how far back a router may ask, at most"
+    )
+    initial_serial: Annotated[int | None, _whole(0, 2**32 - 1, "serial", none=("random",))] = Field(
+        None, description="first serial of a new state"
+    )
+    farewell: Annotated[Farewell, _choice(Farewell)] = Field(
+        Farewell.RESTART,
+        description="what version 2 routers hear when the program stops: restart is code 12, shutdown code 13",
+    )
+    max_age: Annotated[int, _whole(60, 31_536_000, "seconds")] = Field(
+        86400, description="age of the data, since the validator wrote it, from which it counts as stale"
+    )
+    on_stale: Annotated[OnStale, _choice(OnStale)] = Field(
+        OnStale.HOLD,
+        description="hold: serve stale data on, unhealthy; withdraw: serve the empty set; close: serve no router",
+    )
+    max_shrink: Annotated[int, _whole(0, 100, "percent")] = Field(
+        20, description="share of the VRPs, in sum or of one trust anchor, that one load may take away at once"
+    )
+    hold: Annotated[int, _whole(0, 31_536_000, "seconds")] = Field(
+        21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
+    )
+
+    # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
+
+    @field_validator("location", mode="before")
+    @classmethod
+    def _fall_back_on_jsonfile(cls, location: object, info: ValidationInfo) -> object:
+        return info.data.get("jsonfile") or location if location is _DEFAULT_LOCATION else location
+
+    @field_validator("http_port")
+    @classmethod
+    def _check_http_port(cls, http_port: int | None, info: ValidationInfo) -> int | None:
+        if "rtr_port" in info.data and http_port == info.data["rtr_port"]:
+            if http_port is None:
+                raise ValueError("RTR_PORT is False too, so nothing would be served")
+            if http_port != 0:
+                raise ValueError("RTR_PORT is the same")
+        return http_port
+
+    @field_validator("expire")
+    @classmethod
+    def _check_expire(cls, expire: int, info: ValidationInfo) -> int:
+        # RFC 8210 section 6 wants Expire above both others, and OpenBGPD drops the session otherwise.
+        shorter = {name: value for name in ("refresh", "retry") if (value := info.data.get(name, 0)) >= expire}
+        if shorter:
+            raise ValueError("not larger than " + " and ".join(f"{n.upper()}={v}" for n, v in shorter.items()))
+        return expire
+
+    @field_validator("max_version")
+    @classmethod
+    def _check_max_version(cls, max_version: int, info: ValidationInfo) -> int:
+        if max_version < (min_version := info.data.get("min_version", 0)):
+            raise ValueError(f"below MIN_VERSION={min_version}")
+        return max_version
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # the sources come by name, and one is of use
+        cls, _settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come from the constructor's arguments alone; `load` turns an environment into these."""
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """The settings of an environment, and warnings about variables that look meant for us but have no effect.
+
+        Raises:
+            SettingsError: with all problems at once, if a value does not parse or contradicts another.
+        """
+        given = {name: text for name, value in environ.items() if (text := value.strip())}
+        # systemd.exec(5): STATE_DIRECTORY holds several folders, separated by colons, where the unit names several.
+        if folder := given.get("STATE_DIRECTORY", "").partition(":")[0]:
+            given.setdefault("STATE", folder)
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name.lower(): text for name, text in given.items() if name.isupper()}
+        try:
+            return cls(**source()), _warnings(given)
+        except ValidationError as error:
+            raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable of `Settings`, for tables and documentation.
+
+    Attributes:
+        name: as in the environment, upper case.
+        attribute: of `Settings`.
+        syntax: how it is written.
+        meaning: its description.
+    """
+
+    name: str
+    attribute: str
+    syntax: Syntax
+    meaning: str
+
+
+def _variables() -> dict[str, Variable]:
+    return {
+        attribute.upper(): Variable(attribute.upper(), attribute, syntax, field.description or "")
+        for attribute, field in Settings.model_fields.items()
+        for syntax in field.metadata
+        if isinstance(syntax, Syntax)
+    }
+
+
+VARIABLES = _variables()
+"""Every variable by its name, in the order of `Settings`."""
+
+
+def _problem(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0]).upper()
+    reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
+    return f"{name}={detail['input']!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
+
+
+def _warnings(given: Mapping[str, str]) -> list[str]:
+    lines = []
+    for name in sorted(given.keys() - VARIABLES.keys()):
+        if name in NOT_YET_KNOWN:
+            lines.append(f"{name} is set, but this release does not know it: it has no effect")
+        elif near := next((known for known in VARIABLES if _is_slip_of(known, name)), None):
+            lines.append(f"{printable(name)} is set, but no such variable is known: is {near} meant?")
+    return lines
+
+
+def _is_slip_of(known: str, name: str) -> bool:
+    """Whether `name` is `known` but for case, separators and one slip: letters swapped, or one wrong, lost or added.
+
+    In names of up to five letters only a swap counts, as HOST is one letter from POST.
+    """
+    left, right = (re.sub("[^A-Z0-9]", "", text.upper()) for text in (known, name))
+    is_long = len(left) > 5
+    same = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    left, right = left[same:], right[same:]
+    if left == right or (left[:2] == right[1::-1] and left[2:] == right[2:]):
+        return True
+    return is_long and (left[1:] == right[1:] or left[1:] == right or left == right[1:])
