@@ -1,0 +1,36 @@
+"""The loader on a disk of its own, and without threads or processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.generations import memory_folder
+from tests.quiet import Log, direct
+from tests.unit.compiler.program import Program, Start
+
+from pyrtr.compiler import process
+from pyrtr.compiler.job import Job, Report
+from pyrtr.compiler.worker import compile_table
+
+
+@pytest.fixture
+def start(monkeypatch) -> Iterator[Start]:
+    """Start a program; it is stopped at the end."""
+
+    async def run(job: Job) -> Report:
+        return compile_table(job)
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr("asyncio.to_thread", direct)
+    monkeypatch.setattr("pyrtr.compiler.loader.get_logger", Log)
+    started: list[Program] = []
+    with memory_folder() as folder:
+
+        def start(**settings) -> Program:
+            started.append(Program(folder, **settings))
+            return started[-1].start()
+
+        yield start
+        for program in started:
+            program.stop()

@@ -1,0 +1,137 @@
+"""The loader on a clock that is set by hand, with compilations in this process: starts, stops, and time that passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.inputs import NEVER, SMALL, Payload, many, rpki_client_bytes, vrp
+from tests.quiet import Log, drive
+
+from pyrtr.compiler.agenda import Policy
+from pyrtr.compiler.job import Task
+from pyrtr.compiler.loader import Loader
+from pyrtr.errors import StoreError
+from pyrtr.payload.order import vrps_of
+from pyrtr.server.publisher import Published, Publisher
+from pyrtr.settings import OnStale
+from pyrtr.store.sessions import new_session_ids
+from pyrtr.store.state import Store
+from pyrtr.wire.pdu import Timing
+
+NOW = 1_795_404_155.0
+RELOAD_S, MAX_AGE_S, HOLD_S = 900.0, 86400.0, 21600.0
+FIRST_SERIAL = 2**32 - 1
+
+MORE = (*SMALL, vrp("192.0.2.128/25"))
+MANY = (*many(100), *SMALL)
+HALF = (*many(50), *SMALL)
+
+
+def no_room(*_: object) -> None:
+    raise StoreError("history.db can't be written: database or disk is full")
+
+
+class Program:
+    """As much of the program as decides what is published."""
+
+    def __init__(self, folder: Path, **settings) -> None:
+        self.folder = folder / "state"
+        self.source = folder / "json"
+        self.now = NOW
+        self.settings = {"on_stale": OnStale.HOLD, "max_shrink": 20.0, "max_steps": 1000, **settings}
+        self.gates: list[bool] = []
+        self.tasks: list[Task] = []
+
+    def start(self) -> Program:
+        self.store = Store(self.folder)
+        self.publisher = Publisher(Published(Timing(), new_session_ids()))
+        self.published: list[Published] = []
+        self.publisher.subscribe(lambda: self.published.append(self.publisher.current))
+        policy = Policy(RELOAD_S, MAX_AGE_S, self.settings["on_stale"], self.settings["max_shrink"], HOLD_S)
+        self.loader = Loader(
+            self.source,
+            self.store,
+            self.publisher,
+            policy,
+            max_steps=self.settings["max_steps"],
+            initial_serial=FIRST_SERIAL,
+            gate=self.gates.append,
+            clock=lambda: self.now,
+        )
+        drive(self.loader.recover())
+        return self
+
+    def restart(self, *, after_s: float = 0) -> Program:
+        self.stop()
+        self.now += after_s
+        return self.start()
+
+    def stop(self) -> None:
+        self.store.close()
+        self.publisher.close()
+
+    def offer(self, payload: Iterable[Payload], *, expires: int = NEVER, built_at: float | None = None) -> None:
+        """What the validator writes; by itself just now."""
+        moment = datetime.fromtimestamp(self.now if built_at is None else built_at, UTC)
+        self.source.write_bytes(rpki_client_bytes(payload, expires=expires, build_time=moment.isoformat()))
+
+    def load(self, payload: Iterable[Payload], **source) -> None:
+        self.offer(payload, **source)
+        self.loader.trigger()
+        self.step()
+
+    def step(self) -> None:
+        """One turn of `Loader.run`."""
+        loader = self.loader
+        loader.agenda.clock_read(self.now)
+        if loader._wanted.is_set():
+            loader._wanted.clear()
+            self._do(Task.LOAD)
+        elif (task := loader.agenda.due(self.now)) is not None:
+            self._do(task)
+        loader._control_gate()
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        for _ in range(5000):
+            self.step()
+            pause_s = self.loader.agenda.pause_s(self.now)
+            if self.now + pause_s > end:
+                self.now = end
+                return
+            self.now += pause_s
+        raise AssertionError("it never rests")
+
+    def _do(self, task: Task) -> None:
+        self.tasks.append(task)
+        drive(self.loader._do(task))
+
+    # What there is to see
+
+    @property
+    def log(self) -> Log:
+        log = self.loader._log
+        assert isinstance(log, Log)
+        return log
+
+    @property
+    def serial(self) -> int | None:
+        current = self.publisher.current
+        return current.serial if current.is_ready else None
+
+    @property
+    def payload(self) -> set[Payload] | None:
+        table = self.publisher.current.table
+        if table is None:
+            return None
+        vrps = [*vrps_of(table.ipv4), *vrps_of(table.ipv6)]
+        return {
+            *(("vrp", str(vrp.prefix), vrp.max_length, vrp.asn) for vrp in vrps),
+            *(("key", key.ski, key.asn, key.spki) for key in table.router_keys),
+            *(("aspa", aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas),
+        }
+
+
+Start = Callable[..., Program]
