@@ -1,0 +1,117 @@
+"""What is published: one immutable record, swapped whole, and the images made from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyrtr.payload.delta import compose
+from pyrtr.payload.history import History
+from pyrtr.payload.serial import State
+from pyrtr.payload.table import PayloadTable
+from pyrtr.wire.enums import Version
+from pyrtr.wire.image import Image, SharedImage, encode_delta, encode_snapshot, is_visible
+from pyrtr.wire.pdu import Timing
+
+# Routers ask for one of the last few serials. What was asked for longest ago is encoded again when it is asked for.
+MAX_DELTA_IMAGES = 32
+MAX_DELTA_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Published:
+    """What routers are told: a table at a state, and what leads to it (`session.actions.PayloadSource`).
+
+    Attributes:
+        timing: intervals of End of Data.
+        session_ids: for each version, the one that is told with a whole table, and former ones that still hold.
+        serial: the current serial, the same in all versions.
+        table: the payload; None before there is any.
+        history: the steps that lead to `serial`.
+        published_at: Unix time at which this serial came to be.
+        metadata: the source's own.
+    """
+
+    timing: Timing
+    session_ids: Mapping[Version, tuple[int, ...]]
+    serial: int = 0
+    table: PayloadTable | None = None
+    history: History = field(default_factory=History)
+    published_at: float = 0.0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    _snapshots: dict[Version, SharedImage] = field(default_factory=dict, repr=False)
+    _deltas: OrderedDict[tuple[Version, int], SharedImage] = field(default_factory=OrderedDict, repr=False)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is data to serve; the empty set is data, too."""
+        return self.table is not None
+
+    def state(self, version: Version) -> State:
+        """Session id and current serial of a version."""
+        return State(self.session_ids[version][0], self.serial)
+
+    def is_session(self, version: Version, session_id: int) -> bool:
+        """Whether a router may hold this session id: serials mean the same in all of a version's sessions."""
+        return session_id in self.session_ids[version]
+
+    def snapshot(self, version: Version) -> SharedImage:
+        """The whole current table."""
+        assert self.table is not None
+        table = self.table
+        if version not in self._snapshots:
+            self._snapshots[version] = SharedImage(lambda: encode_snapshot(version, table))
+        return self._snapshots[version]
+
+    def delta(self, version: Version, serial: int) -> SharedImage | None:
+        """What leads from `serial` to the current one, or None where that can't be said any more."""
+        key = (version, serial)
+        if key in self._deltas:
+            self._deltas.move_to_end(key)
+            return self._deltas[key]
+        deltas = self.history.since(serial)
+        if deltas is None:
+            return None
+        self._deltas[key] = SharedImage(lambda: encode_delta(version, compose(deltas)))
+        while len(self._deltas) > MAX_DELTA_IMAGES or (len(self._deltas) > 1 and self._delta_bytes() > MAX_DELTA_BYTES):
+            self._deltas.popitem(last=False)
+        return self._deltas[key]
+
+    def _delta_bytes(self) -> int:
+        return sum(len(image.ready.body) for image in self._deltas.values() if image.ready is not None)
+
+    def is_news(self, version: Version, serial: int) -> bool:
+        """Whether a router of `version` that holds `serial` has anything to gain from asking."""
+        deltas = self.history.since(serial)
+        return deltas is None or any(is_visible(version, delta) for delta in deltas)
+
+
+class Publisher:
+    """Holds what is published now, tells who listens that it was swapped, and encodes images off the event loop."""
+
+    def __init__(self, first: Published) -> None:
+        self.current = first
+        self._listeners: list[Callable[[], None]] = []
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every swap."""
+        self._listeners.append(listener)
+
+    def publish(self, published: Published) -> None:
+        """Swap what is published."""
+        self.current = published
+        for listener in self._listeners:
+            listener()
+
+    def encode(self, image: SharedImage) -> asyncio.Future[Image]:
+        """The image, encoded on the one thread for it: who asks in the meantime gets the same one."""
+        return asyncio.get_running_loop().run_in_executor(self._encoder, image.get)
+
+    def close(self) -> None:
+        """Stop encoding; what was asked for and not begun is dropped."""
+        self._encoder.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,113 @@
+"""Who is connected, and the sums over all who ever were."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+
+from pyrtr.server.connection import Connection
+from pyrtr.server.publisher import Publisher
+from pyrtr.session.cache import CacheSession
+from pyrtr.wire.enums import ErrorCode, Version
+
+# Slices are large enough that handing them over costs little beside the copying, and small enough that all routers
+# together don't hold up the event loop for long: copying 16 MiB takes some 5 ms.
+MAX_SLICE_BYTES = 2**20
+MIN_SLICE_BYTES = 2**17
+TURN_BYTES = 2**24
+NOTIFIES_PER_TURN = 256
+
+
+class Registry:
+    """The connected routers.
+
+    Attributes:
+        publisher: what they are served.
+        connections: who is connected.
+        sending: those of them that an image is being sent to.
+        totals: counters of connections that have ended, as `tally` has them.
+        accepted_count: connections since the start.
+    """
+
+    def __init__(self, publisher: Publisher, lowest: Version, highest: Version) -> None:
+        self.publisher = publisher
+        self.connections: set[Connection] = set()
+        self.sending: set[Connection] = set()
+        self.totals: Counter[tuple[str, str]] = Counter()
+        self.accepted_count = 0
+        self._lowest = lowest
+        self._highest = highest
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+        publisher.subscribe(self._published)
+
+    def connect(self) -> Connection:
+        """A connection for a router that has just been accepted."""
+        return Connection(self, CacheSession(self._lowest, self._highest))
+
+    def add(self, connection: Connection) -> None:
+        """The router is connected."""
+        self.accepted_count += 1
+        self.connections.add(connection)
+        self._is_empty.clear()
+
+    def remove(self, connection: Connection) -> None:
+        """The router is gone."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.totals.update(tally(connection))
+        if not self.connections:
+            self._is_empty.set()
+
+    def slice_bytes(self) -> int:
+        """How much of an image one router may be handed at once."""
+        return max(MIN_SLICE_BYTES, min(MAX_SLICE_BYTES, TURN_BYTES // max(1, len(self.sending))))
+
+    def drop(self) -> None:
+        """Part from all routers without a word, after what is under way."""
+        for connection in list(self.connections):
+            connection.leave(None)
+
+    async def leave(self, farewell: ErrorCode | None, *, timeout_s: float) -> None:
+        """Part from all routers: what is under way may finish within `timeout_s`, the rest is cut off then."""
+        for connection in list(self.connections):
+            connection.leave(farewell)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_empty.wait(), timeout_s)
+        for connection in list(self.connections):
+            connection.abort("the program has stopped")
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(sorted(self.connections, key=lambda connection: connection.connected_at))
+
+    def _published(self) -> None:
+        self._notify(list(self.connections))
+
+    def _notify(self, connections: list[Connection]) -> None:
+        """Tell some of them, and the rest in later turns of the event loop: there may be ten thousand."""
+        for connection in connections[:NOTIFIES_PER_TURN]:
+            if connection in self.connections:
+                connection.notify()
+        if rest := connections[NOTIFIES_PER_TURN:]:
+            asyncio.get_running_loop().call_soon(self._notify, rest)
+
+
+def tally(connection: Connection) -> Counter[tuple[str, str]]:
+    """One connection's counters by (what, kind)."""
+    session = connection.session
+    return Counter(
+        {
+            ("queries", "reset"): session.reset_queries,
+            ("queries", "serial"): session.serial_queries,
+            ("sent", "full"): session.full_responses,
+            ("sent", "delta"): session.delta_responses,
+            ("sent", "cache_reset"): session.cache_resets,
+            ("sent", "notify"): session.notifies,
+            ("bytes", "received"): connection.bytes_received,
+            ("bytes", "sent"): connection.bytes_sent,
+            **{("error_sent", str(int(code))): count for code, count in session.errors_sent.items()},
+            **{("error_received", str(code)): count for code, count in session.errors_received.items()},
+        }
+    )

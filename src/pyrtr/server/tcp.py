@@ -1,0 +1,180 @@
+"""RTR over TCP: listening, accepting, and surviving every error of the latter (8210bis §9)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from pyrtr.errors import PyrtrError
+from pyrtr.logs import get_logger
+from pyrtr.server.registry import Registry
+
+BACKLOG = 4096
+ACCEPTS_PER_TURN = 64
+# Out of descriptors or memory: nothing gets better by trying at once, and the routers that are connected go on.
+OVERLOAD_PAUSE_S = 0.5
+_OVERLOAD = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# 8210bis §9: keep-alives are on. A router that is gone without a word is noticed after two minutes.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+
+
+class BindError(PyrtrError):
+    """An address or port can't be listened on."""
+
+
+def bind(hosts: Iterable[str], port: int) -> list[socket.socket]:
+    """Listen on `port` of all addresses of `hosts`; with port 0, on one free port of all of them.
+
+    Raises:
+        BindError: a name does not resolve, or an address can't be bound; nothing is listened on then.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for host in hosts:
+            port = _bind_host(host, port, sockets)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _bind_host(host: str, port: int, sockets: list[socket.socket]) -> int:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:  # the latter for a label of more than 63 characters
+        reason = getattr(error, "strerror", None) or "it is no name"
+        raise BindError(f"HOST {host!r} does not resolve: {reason}") from error
+    unavailable: OSError | None = None
+    bound = 0
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        if any(sock.getsockname()[0] == address[0] for sock in sockets):  # two names of one address
+            bound += 1
+            continue
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # the kernel has no IPv6
+            unavailable = error
+            continue
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((address[0], port or _free_port(family, address), *address[2:]))
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+        except OSError as error:
+            sock.close()
+            if error.errno == errno.EADDRNOTAVAIL:  # such as ::1 of localhost where IPv6 is switched off
+                unavailable = error
+                continue
+            raise BindError(f"port {port} of {address[0]} can't be listened on: {error.strerror}") from error
+        port = sock.getsockname()[1]
+        sockets.append(sock)
+        bound += 1
+    if not bound:
+        reason = unavailable.strerror if unavailable else "no address"
+        raise BindError(f"port {port} of {host} can't be listened on: {reason}")
+    return port
+
+
+def _free_port(family: int, address: tuple[Any, ...]) -> int:
+    """A port that is free now. The kernel takes back one that it chose itself when listening ends, as in `control`."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind((address[0], 0, *address[2:]))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Listener:
+    """Accepts routers on bound sockets.
+
+    Out of descriptors, the event loop's own server takes the waiting connections and closes them without a word, which
+    some routers read as a cache that is too old for their version. Here they wait.
+    """
+
+    def __init__(self, sockets: list[socket.socket], registry: Registry) -> None:
+        self._sockets = sockets
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
+        self._log = get_logger()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._is_open = True
+        self.accept_errors = 0
+
+    def start(self) -> None:
+        """Begin to accept."""
+        if self._is_open:
+            for sock in self._sockets:
+                sock.listen(BACKLOG)  # a socket that was handed over may have been closed by the program before us
+                self._loop.add_reader(sock, self._accept, sock)
+
+    def control(self, is_open: bool) -> None:
+        """Refuse connections, or take them again. The ports stay ours."""
+        if is_open == self._is_open:
+            return
+        self._is_open = is_open
+        for sock in self._sockets:
+            if is_open:
+                sock.listen(BACKLOG)
+                self._loop.add_reader(sock, self._accept, sock)
+            else:
+                self._ignore(sock)
+                sock.shutdown(socket.SHUT_RD)  # on Linux this ends listening, and `listen` begins it again
+
+    def close(self) -> None:
+        """Stop listening."""
+        for sock in self._sockets:
+            self._ignore(sock)
+            sock.close()
+
+    def _ignore(self, sock: socket.socket) -> None:
+        if sock in self._pauses:
+            self._pauses.pop(sock).cancel()
+        self._loop.remove_reader(sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                router, _ = sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.accept_errors += 1
+                if error.errno in _OVERLOAD:
+                    self._pause(sock, error)
+                    return
+                self._log.debug("accept failed", error=error.strerror)  # that router went away: on to the next
+                continue
+            task = self._loop.create_task(self._start(router))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    def _pause(self, sock: socket.socket, error: OSError) -> None:
+        self._log.error("no router can be accepted for now", error=error.strerror, retry_s=OVERLOAD_PAUSE_S)
+        self._loop.remove_reader(sock)
+        self._pauses[sock] = self._loop.call_later(OVERLOAD_PAUSE_S, self._resume, sock)
+
+    def _resume(self, sock: socket.socket) -> None:
+        del self._pauses[sock]
+        self._loop.add_reader(sock, self._accept, sock)
+
+    async def _start(self, router: socket.socket) -> None:
+        try:
+            router.setblocking(False)
+            router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                router.setsockopt(socket.IPPROTO_TCP, option, value)
+            await self._loop.connect_accepted_socket(self._registry.connect, router)
+        except OSError as error:  # it went away meanwhile
+            self.accept_errors += 1
+            self._log.debug("router lost while it was accepted", error=error.strerror)
+            with contextlib.suppress(OSError):
+                router.close()
