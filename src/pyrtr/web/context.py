@@ -1,0 +1,41 @@
+"""What the endpoints read; all of it is somebody else's, and none of it is changed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyrtr.compiler.loader import Loader
+from pyrtr.server.publisher import Publisher
+from pyrtr.server.registry import Registry
+from pyrtr.server.tcp import Listener
+from pyrtr.settings import Settings
+from pyrtr.wire.enums import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The running program.
+
+    Attributes:
+        publisher: what is served.
+        registry: who is connected.
+        loader: how the source is.
+        settings: in force.
+        rtr_addresses, http_addresses: "ADDR:PORT" of everything that is bound.
+        listener: accepts routers; None where there is no RTR server.
+        started_at: Unix time.
+    """
+
+    publisher: Publisher
+    registry: Registry
+    loader: Loader
+    settings: Settings
+    rtr_addresses: tuple[str, ...]
+    http_addresses: tuple[str, ...]
+    listener: Listener | None
+    started_at: float
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The versions that are served, ascending."""
+        return tuple(Version(number) for number in range(self.settings.min_version, self.settings.max_version + 1))

@@ -1,0 +1,83 @@
+"""`/healthz` and `/readyz`: whether what is served may be trusted, and whether there is anything to serve."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from fastapi import APIRouter, Response
+
+from pyrtr.compiler.loader import SourceStatus
+from pyrtr.logs import printable
+from pyrtr.metrics import largest, program_version
+from pyrtr.web.context import Context
+from pyrtr.web.replies import METHODS, iso_time, json_reply
+from pyrtr.web.verdict import Verdict, condition, judge
+
+
+def routes(context: Context) -> APIRouter:
+    """The endpoints."""
+    router = APIRouter()
+
+    @router.api_route("/healthz", methods=METHODS)
+    async def healthz() -> Response:
+        verdict = _verdict(context)
+        return json_reply(_health(context, verdict, time.time()), 200 if verdict.is_healthy else 503)
+
+    @router.api_route("/readyz", methods=METHODS)
+    async def readyz() -> Response:
+        if context.publisher.current.is_ready:
+            return json_reply({"ready": True})
+        return json_reply({"ready": False, "reason": "; ".join(_verdict(context).reasons)}, 503)
+
+    return router
+
+
+def _verdict(context: Context) -> Verdict:
+    return judge(condition(context, time.time()))
+
+
+def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]:
+    published, status = context.publisher.current, context.loader.status
+    published_at = published.published_at if published.is_ready else None
+    last_update = status.last_success or published_at
+    return {
+        "status": "; ".join(verdict.reasons) or "ok",
+        "reasons": verdict.reasons,
+        "warnings": verdict.warnings,
+        "version": program_version(),
+        "pid": os.getpid(),
+        "uptime_s": round(max(0.0, now - context.started_at), 3),
+        "rtr": context.rtr_addresses,
+        "http": context.http_addresses,
+        "routers": len(context.registry.connections),
+        "datasources": {version.name: {"last_update": iso_time(last_update)} for version in context.versions},
+        "sessions": {version.name: published.session_ids[version][0] for version in context.versions},
+        "serials": {version.name: published.serial if published.is_ready else None for version in context.versions},
+        "published": iso_time(published_at),
+        "source": _source(status, context.loader.agenda.age_s(now)),
+    }
+
+
+def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
+    """The source. What a good look found stays there while later ones fail."""
+    source: dict[str, object] = {
+        "location": printable(status.location),
+        "last_attempt": iso_time(status.last_attempt),
+        "last_success": iso_time(status.last_success),
+        "attempts": {"success": status.success_count, "failure": status.failure_count},
+        "error": None if status.error is None else printable(status.error),
+    }
+    source["age_s"] = None if age_s is None else round(age_s, 3)
+    report, found = status.report, status.found
+    if report is None or found is None:
+        return {**source, "build_time": None}
+    return {
+        **source,
+        "build_time": iso_time(found.built_at),
+        "counts": report.counts,
+        "records": found.records,
+        "vrps_by_ta": largest(report.vrps_by_anchor),
+        "dropped": found.dropped,
+        "durations_s": {**report.seconds, "total": status.report_seconds},
+    }
