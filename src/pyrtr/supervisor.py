@@ -1,0 +1,243 @@
+"""The program: what starts in which order, what runs beside what, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from pyrtr.compiler.agenda import Policy
+from pyrtr.compiler.loader import Loader
+from pyrtr.errors import PyrtrError, StoreError
+from pyrtr.logs import get_logger
+from pyrtr.server import control
+from pyrtr.server.activation import inherited
+from pyrtr.server.publisher import Published, Publisher
+from pyrtr.server.registry import Registry
+from pyrtr.server.tcp import Listener, bind
+from pyrtr.settings import Farewell, Settings
+from pyrtr.store.sessions import new_session_ids
+from pyrtr.store.state import LockedError, Store
+from pyrtr.web.context import Context
+from pyrtr.wire.enums import ErrorCode, Version
+from pyrtr.wire.pdu import Timing
+
+if TYPE_CHECKING:
+    from pyrtr.web.server import HttpServer
+
+# What is under way when the program is told to stop may go on for so long; the whole stop takes 5 seconds at most.
+LEAVE_TIMEOUT_S = 3.0
+# Recovering takes a moment, or a second where something has expired since.
+RECOVER_TIMEOUT_S = 10.0
+
+_FAREWELLS = {
+    Farewell.RESTART: ErrorCode.CACHE_RESTART,
+    Farewell.SHUTDOWN: ErrorCode.CACHE_SHUTDOWN,
+    Farewell.NONE: None,
+}
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0 after a stop that was asked for, 1 if the program can't start.
+    """
+    _raise_descriptor_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(settings))
+        except PyrtrError as error:
+            get_logger().critical("pyrtr can't start", reason=str(error))
+            return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        rtr_sockets, http_sockets = _sockets(settings)
+        stack.callback(_close_all, rtr_sockets + http_sockets)
+        store, problem = _open_store(settings)
+        stack.callback(store.close)
+        publisher = Publisher(_nothing_published(settings))
+        stack.callback(publisher.close)
+        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version))
+        listener = Listener(rtr_sockets, registry)
+
+        def gate(is_open: bool) -> None:
+            listener.control(is_open)
+            if not is_open:
+                registry.drop()
+
+        loader = Loader(
+            settings.location,
+            store,
+            publisher,
+            Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold),
+            max_steps=settings.history,
+            initial_serial=settings.initial_serial,
+            gate=gate,
+        )
+        loader.status.state_error = problem
+        stopping = _watch_signals(loader)
+        context = Context(
+            publisher=publisher,
+            registry=registry,
+            loader=loader,
+            settings=settings,
+            rtr_addresses=_addresses(rtr_sockets),
+            http_addresses=_addresses(http_sockets),
+            listener=listener,
+            started_at=time.time(),
+        )
+        publisher.subscribe(_ready_line(context))
+        get_logger().info(
+            "started",
+            rtr=" ".join(context.rtr_addresses),
+            http=" ".join(context.http_addresses),
+            source=loader.status.location,
+        )
+        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener)]
+        if settings.watch:
+            jobs.append(loader.watch())
+        if http_sockets:
+            jobs.append(_serve_http(context, http_sockets))
+        if store.is_kept:
+            await _listen_for_operator(stack, store, loader)
+        await _run_until(stopping, jobs)
+        get_logger().info("stopping", routers=len(registry.connections))
+        listener.close()
+        await registry.leave(_FAREWELLS[settings.farewell], timeout_s=LEAVE_TIMEOUT_S)
+
+
+def _sockets(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The listening sockets for RTR and HTTP: handed over by the service manager, or our own."""
+    handed_over = inherited(os.environ)
+    rtr = handed_over.get("rtr", [])
+    http = handed_over.get("http", [])
+    try:
+        if not rtr and settings.rtr_port is not None:
+            rtr = bind(settings.host, settings.rtr_port)
+        if not http and settings.http_port is not None:
+            http = bind(settings.host, settings.http_port)
+    except BaseException:
+        _close_all(rtr)
+        raise
+    return rtr, http
+
+
+def _open_store(settings: Settings) -> tuple[Store, str | None]:
+    """The state folder, or one that goes with the program and the reason for it."""
+    try:
+        store = Store(settings.state)
+    except LockedError:
+        raise
+    except StoreError as error:
+        get_logger().error("serving without a state folder: a restart will lose the routers' place", reason=str(error))
+        return Store(None), str(error)
+    if store.set_aside_reason is not None:
+        get_logger().error("state set aside, a new session begins", reason=store.set_aside_reason)
+    return store, None
+
+
+async def _serve_routers(loader: Loader, listener: Listener) -> None:
+    """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
+    listener.start()
+    await loader.run()
+
+
+async def _serve_http(context: Context, sockets: list[socket.socket]) -> None:
+    """HTTP takes longer to load than all the rest together: routers are served meanwhile."""
+    server = await asyncio.to_thread(_load_http, context, sockets)
+    await server.run()
+
+
+def _load_http(context: Context, sockets: list[socket.socket]) -> HttpServer:
+    from pyrtr.web.app import create_app
+    from pyrtr.web.server import HttpServer
+
+    return HttpServer(create_app(context), sockets)
+
+
+async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Loader) -> None:
+    try:
+        await stack.enter_async_context(control.listening(store.path, {"accept": loader.accept}))
+    except OSError as error:
+        get_logger().warning("`pyrtr accept` can't reach this program: use SIGUSR1", reason=error.strerror)
+
+
+async def _run_until(stopping: asyncio.Event, jobs: list[Coroutine[Any, Any, None]]) -> None:
+    """Run the jobs until the event is set, then end them; a job that fails ends the program, loudly."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (stop, *tasks):
+            task.cancel()
+        await asyncio.wait([stop, *tasks], timeout=1.0)
+
+
+def _ready_line(context: Context) -> Callable[[], None]:
+    """What is said once, when there is data for the first time."""
+    is_said = False
+
+    def say() -> None:
+        nonlocal is_said
+        table = context.publisher.current.table
+        if is_said or table is None:
+            return
+        is_said = True
+        get_logger().info(
+            "ready",
+            vrps=table.vrp_count,
+            router_keys=len(table.router_keys),
+            aspas=len(table.aspas),
+            rtr=" ".join(context.rtr_addresses) or "off",
+            look=f"curl http://{context.http_addresses[0]}/clients" if context.http_addresses else "HTTP is off",
+        )
+
+    return say
+
+
+def _watch_signals(loader: Loader) -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, loader.trigger)
+    loop.add_signal_handler(signal.SIGUSR1, loader.accept)
+    return stopping
+
+
+def _nothing_published(settings: Settings) -> Published:
+    return Published(Timing(settings.refresh, settings.retry, settings.expire), new_session_ids())
+
+
+def _addresses(sockets: list[socket.socket]) -> tuple[str, ...]:
+    names = [sock.getsockname()[:2] for sock in sockets]
+    return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+def _raise_descriptor_limit() -> None:
+    """A router is a descriptor: use all that the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
