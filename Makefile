@@ -1,0 +1,40 @@
+# Two commands are enough: `make run` and `make test`. Both set up what they need, once, in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run test check fix interop bench clean
+
+run: $(READY)
+	LOCATION=sample/rpki-client.json STATE=.venv/sample-state MAX_AGE=31536000 exec $(BIN)/pyrtr
+
+test: $(READY)
+	$(BIN)/pytest -q -n 2 --dist worksteal
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+interop: $(READY)
+	tests/interop/install
+	PYRTR=$(CURDIR)/$(BIN)/pyrtr PY=$(CURDIR)/$(BIN)/python tests/interop/run
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml poetry.lock tools/requirements.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyRTR needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python tools/requirements.py > .venv/requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r .venv/requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
