@@ -172,8 +172,13 @@ class Loader:
     async def run(self) -> None:
         """Do what is due, for ever."""
         while True:
+            now = self._clock()  # one moment for both: data that turned stale in between would be noticed by neither
+            try:
+                self._control_gate(now)
+            except OSError as error:  # another program took the port while it was closed
+                self._log.error("routers can't be let in again", reason=error.strerror)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self.agenda.pause_s(self._clock()))
+                await asyncio.wait_for(self._wanted.wait(), self.agenda.pause_s(now))
             now = self._clock()
             self.agenda.clock_read(now)
             task = self.agenda.due(now)
@@ -182,10 +187,6 @@ class Loader:
                 self._wanted.clear()
             if task is not None:
                 await self._do(task)
-            try:
-                self._control_gate()
-            except OSError as error:  # another program took the port while it was closed
-                self._log.error("routers can't be let in again", reason=error.strerror)
 
     async def watch(self) -> None:
         """Trigger a look whenever another file stands in the source's place, or it has been written to and is done.
@@ -392,7 +393,7 @@ class Loader:
         if self._is_source_unseen:
             return
         assert self._current is not None
-        self._control_gate()
+        self._control_gate(self._clock())
         current = self._current
         self._publisher.publish(
             Published(
@@ -406,6 +407,6 @@ class Loader:
             )
         )
 
-    def _control_gate(self) -> None:
-        is_closed = self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(self._clock())
+    def _control_gate(self, now: float) -> None:
+        is_closed = self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(now)
         self._gate(not is_closed)

@@ -91,7 +91,7 @@ class Program:
             self._do(Task.LOAD)
         elif (task := loader.agenda.due(self.now)) is not None:
             self._do(task)
-        loader._control_gate()
+        loader._control_gate(self.now)
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds

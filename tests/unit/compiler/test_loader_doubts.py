@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.inputs import SMALL, aspa, many, vrp
 from tests.unit.compiler.program import (
@@ -185,3 +187,19 @@ def test_a_first_load_that_is_stale(start):
         program.restart()
         program.load(SMALL, built_at=NOW - MAX_AGE_S - 1)
         assert (program.payload, program.gates[-1]) == (payload, gate)
+
+
+async def test_data_that_turns_stale_between_two_looks_at_the_clock_is_not_overlooked(start):
+    """The gate and the pause are judged at one moment: at the first of these it is fresh, and stale right after."""
+    program = start(on_stale=OnStale.CLOSE)
+    program.load(SMALL)
+    stale_at = NOW + MAX_AGE_S
+    moments = iter((stale_at - 2e-6, stale_at - 1e-6, stale_at - 1e-6, stale_at))
+    program.loader._clock = lambda: next(moments, stale_at + 1.0)
+    program.loader.agenda.load_at = stale_at + RELOAD_S
+    program.gates.clear()
+    running = asyncio.create_task(program.loader.run())
+    async with asyncio.timeout(3):
+        while False not in program.gates:  # noqa: ASYNC110 - the gate is a list here
+            await asyncio.sleep(0)
+    running.cancel()
