@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, assert_never, cast
 
 from pyrtr.logs import get_logger, printable
@@ -236,6 +235,3 @@ class Connection(asyncio.Protocol):
     def _timer_fired(self) -> None:
         self._timer = None
         self._perform(self.session.timer(self._publisher.current, self._loop.time()))
-
-
-ConnectionFactory = Callable[[], Connection]
