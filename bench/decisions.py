@@ -56,7 +56,7 @@ def _alone(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: AN
 
 
 def _table(source: Path) -> PayloadTable:
-    return rpki_client.load(source.read_bytes(), now=time.time()).table
+    return rpki_client.read(source.read_bytes(), now=time.time()).table
 
 
 def _resident() -> int:
@@ -322,7 +322,7 @@ def state(run: Run) -> None:
 
 
 def _state(source: Path, folder: Path, step_count: int, change_count: int) -> list[tuple[str, str, str]]:
-    loaded = rpki_client.load(source.read_bytes(), now=time.time())
+    loaded = rpki_client.read(source.read_bytes(), now=time.time())
     whole = loaded.table
     lost = np.random.default_rng(inputs.SEED).choice(len(whole.ipv4), change_count, replace=False)
     less = PayloadTable(np.delete(whole.ipv4, lost), whole.ipv6, whole.router_keys, whole.aspas)

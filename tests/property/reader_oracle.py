@@ -18,7 +18,7 @@ from tests.property.oracle import payload_of
 from pyrtr.errors import PayloadError
 from pyrtr.payload.table import NEVER, count_by_anchor
 from pyrtr.payload.values import MAX_ASN, VRP, RouterKey
-from pyrtr.sources.rpki_client import Loaded
+from pyrtr.sources.base import Loaded
 
 PREFIX = re.compile(r"([^/%\n]+)/(0|[1-9][0-9]{0,2})", re.ASCII)
 

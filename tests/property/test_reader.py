@@ -16,7 +16,8 @@ from tests.property.strategies import asns, vrps
 
 from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER
-from pyrtr.sources import fields, rpki_client
+from pyrtr.sources import rpki_client
+from pyrtr.sources.records import fields
 
 NOW = 1_000
 
@@ -130,7 +131,7 @@ documents = st.fixed_dictionaries(
 @given(documents, st.booleans())
 def test_a_document_is_read_as_sets_and_dicts_read_it(document, ensure_ascii):
     body = json.dumps(document, ensure_ascii=ensure_ascii)
-    loaded = rpki_client.load(body.encode(), now=NOW)
+    loaded = rpki_client.read(body.encode(), now=NOW)
     reader_oracle.assert_holds(loaded, reader_oracle.read(body, NOW))
     assert loaded.metadata == document.get("metadata", {})
 
@@ -139,10 +140,10 @@ def test_a_document_is_read_as_sets_and_dicts_read_it(document, ensure_ascii):
 def test_a_document_that_is_cut_short_is_refused(document, data):
     body = json.dumps(document).encode()
     with pytest.raises(SourceError):
-        rpki_client.load(body[: data.draw(st.integers(0, len(body) - 1))], now=NOW)
+        rpki_client.read(body[: data.draw(st.integers(0, len(body) - 1))], now=NOW)
 
 
 @given(st.binary(max_size=40) | st.text('{}[]":,roas1e. \\u0', max_size=40).map(str.encode))
 def test_other_octets_are_refused_and_nothing_else_happens(body):
     with pytest.raises(SourceError):
-        rpki_client.load(body, now=NOW)
+        rpki_client.read(body, now=NOW)

@@ -21,7 +21,7 @@ from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.settings import OnStale
-from pyrtr.sources.file import Signature, signature
+from pyrtr.sources.fetch.file import Signature, signature
 from pyrtr.store.sessions import new_session_ids, restarted
 from pyrtr.store.state import Generation, Store
 from pyrtr.store.table_file import read_delta, read_table, write_table

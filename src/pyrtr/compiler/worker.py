@@ -22,7 +22,8 @@ from pyrtr.compiler.job import Answer, Job, Refusal, Report, SourceReport, Task
 from pyrtr.compiler.pipeline import compare
 from pyrtr.errors import PyrtrError, StoreError
 from pyrtr.payload.table import NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, unexpired
-from pyrtr.sources import file, rpki_client
+from pyrtr.sources import rpki_client
+from pyrtr.sources.fetch import file
 from pyrtr.store.table_file import StoredTable, read_table, write_delta, write_table
 
 _PR_SET_PDEATHSIG = 1
@@ -91,7 +92,7 @@ def _new_table(job: Job, current: StoredTable | None, watch: Stopwatch) -> _New:
         case Task.LOAD:
             fetched = file.fetch(Path(job.location))
             watch.lap("fetch")
-            loaded = rpki_client.load(fetched.take(), now=job.now)
+            loaded = rpki_client.read(fetched.take(), now=job.now)
             watch.lap("decode")
             built_at = fetched.modified if loaded.build_time is None else loaded.build_time
             source = SourceReport(loaded.metadata, loaded.records, loaded.dropped, built_at)

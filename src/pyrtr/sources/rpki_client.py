@@ -31,8 +31,9 @@ from pyrtr.errors import PayloadError, SourceError
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows
 from pyrtr.payload.table import NEVER, Anchors, Facts, PayloadTable, Times, sort_unique
 from pyrtr.payload.values import MAX_ASN, MAX_PROVIDERS, Aspa, RouterKey
-from pyrtr.sources import fields
-from pyrtr.sources.fields import Flags, Octets, RejectedError
+from pyrtr.sources.base import Loaded
+from pyrtr.sources.records import fields
+from pyrtr.sources.records.fields import Flags, Octets, RejectedError
 
 Asn = int | str
 _Prefixes = tuple[Octets, Octets, Flags]
@@ -94,27 +95,7 @@ class LooseDocument(msgspec.Struct, gc=False):
     aspa: dict[str, msgspec.Raw] = {}
 
 
-class Loaded(msgspec.Struct, frozen=True):
-    """What a document holds.
-
-    Attributes:
-        table: the usable payload.
-        facts: when each entry of it ends, and which trust anchor it comes from.
-        metadata: the document's own.
-        build_time: when the validator wrote it (Unix seconds), None where it does not say.
-        records: how many entries there were, by kind: vrps, router_keys, aspas.
-        dropped: how many were not used, by reason.
-    """
-
-    table: PayloadTable
-    facts: Facts
-    metadata: dict[str, Any]
-    build_time: float | None
-    records: dict[str, int]
-    dropped: dict[str, int]
-
-
-def load(body: bytes, *, now: float) -> Loaded:
+def read(body: bytes, *, now: float) -> Loaded:
     """Read a document. `now` is Unix time: records that have expired by then are dropped.
 
     Raises:

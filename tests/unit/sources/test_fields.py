@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tests.examples import MAX_ASN, SKI
 
-from pyrtr.sources import fields
-from pyrtr.sources.fields import RejectedError
+from pyrtr.sources.records import fields
+from pyrtr.sources.records.fields import RejectedError
 
 ASNS = [
     (0, 0),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pyrtr.errors import SourceError
-from pyrtr.sources import file
-from pyrtr.sources.file import MAX_SOURCE_BYTES, Fetched, Signature, fetch, signature
+from pyrtr.sources.fetch import file
+from pyrtr.sources.fetch.file import MAX_SOURCE_BYTES, Fetched, Signature, fetch, signature
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.property import reader_oracle
 
 from pyrtr.errors import SourceError
 from pyrtr.payload.delta import difference
-from pyrtr.sources.rpki_client import load
+from pyrtr.sources.rpki_client import read
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "data" / "real"
@@ -93,9 +93,9 @@ def test_a_real_file_is_read_or_refused(name):
     body = FILES[name].read_bytes()
     if name in REFUSED:
         with pytest.raises(SourceError, match=REFUSED[name]):
-            load(body, now=BEFORE_ALL_OF_THEM)
+            read(body, now=BEFORE_ALL_OF_THEM)
         return
-    loaded = load(body, now=BEFORE_ALL_OF_THEM)
+    loaded = read(body, now=BEFORE_ALL_OF_THEM)
     table = loaded.table
     sizes = (len(table.ipv4), len(table.ipv6), len(table.router_keys), len(table.aspas))
     assert (sizes, loaded.dropped) == READ[name]
@@ -114,15 +114,15 @@ EXPIRED = {
 def test_a_real_file_expires(name):
     now, dropped = EXPIRED[name]
     body = FILES[name].read_bytes()
-    assert load(body, now=now).dropped == dropped
-    reader_oracle.assert_holds(load(body, now=now), reader_oracle.read(body, now))
+    assert read(body, now=now).dropped == dropped
+    reader_oracle.assert_holds(read(body, now=now), reader_oracle.read(body, now))
 
 
 def test_six_weeks_of_2017_change_as_they_did():
     weeks = [(REAL / "compress_roas-2017" / f"derived-{week[0]}.json.xz", *week[1:]) for week in WEEKS]
-    table = load(b'{"roas": []}', now=BEFORE_ALL_OF_THEM).table
+    table = read(b'{"roas": []}', now=BEFORE_ALL_OF_THEM).table
     for path, count, added, removed in weeks if REAL.exists() else ():
-        previous, table = table, load(lzma.decompress(path.read_bytes()), now=BEFORE_ALL_OF_THEM).table
+        previous, table = table, read(lzma.decompress(path.read_bytes()), now=BEFORE_ALL_OF_THEM).table
         delta = difference(previous, table)
         assert table.vrp_count == count
         assert len(delta.ipv4.announce) + len(delta.ipv6.announce) == added

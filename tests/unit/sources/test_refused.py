@@ -6,7 +6,7 @@ import pytest
 from tests.unit.sources.documents import NOW, document, providers, roa
 
 from pyrtr.errors import SourceError
-from pyrtr.sources.rpki_client import load
+from pyrtr.sources.rpki_client import read
 
 
 def nested(depth: int) -> str:
@@ -71,7 +71,7 @@ REFUSED = {
 def test_a_document_is_refused_whole(case):
     body, reason = REFUSED[case]
     with pytest.raises(SourceError) as caught:
-        load(body, now=NOW)
+        read(body, now=NOW)
     assert reason in str(caught.value)
 
 
@@ -84,7 +84,7 @@ def test_a_document_is_refused_whole(case):
     ],
 )
 def test_a_document_that_is_cut_at_any_octet_is_refused(body):
-    load(body, now=NOW)
+    read(body, now=NOW)
     for size in range(len(body)):
         with pytest.raises(SourceError):
-            load(body[:size], now=NOW)
+            read(body[:size], now=NOW)

@@ -13,7 +13,7 @@ from tests.unit.sources.documents import KEY, NOW, customer, document, providers
 from pyrtr.payload.table import NEVER, count_by_anchor
 from pyrtr.payload.values import MAX_PROVIDERS
 from pyrtr.sources import rpki_client
-from pyrtr.sources.rpki_client import load
+from pyrtr.sources.rpki_client import read
 
 VRP = vrp("192.0.2.0/24", 24, 64496)
 VRP6 = vrp("2001:db8::/32", 32, 64496)
@@ -212,7 +212,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("body", "expected"), [row[1:] for row in TABLE], ids=[row[0][:60] for row in TABLE])
 def test_a_record_is_taken_or_dropped(body, expected):
-    loaded = load(body, now=NOW)
+    loaded = read(body, now=NOW)
     if isinstance(expected, str):
         assert (payload_of(loaded.table), loaded.dropped) == ([], {expected: 1})
     else:
@@ -245,11 +245,11 @@ SETS = {
 
 @pytest.mark.parametrize("name", SETS)
 def test_sets_of_all_sizes_are_read(name):
-    reader_oracle.assert_holds(load(SETS[name], now=NOW), reader_oracle.read(SETS[name], NOW))
+    reader_oracle.assert_holds(read(SETS[name], now=NOW), reader_oracle.read(SETS[name], NOW))
 
 
 def test_records_of_the_wrong_type_are_counted_with_the_others():
-    loaded = load(SETS["all of it"], now=NOW)
+    loaded = read(SETS["all of it"], now=NOW)
     assert loaded.records == {"vrps": 5, "router_keys": 4, "aspas": 3}
     assert loaded.dropped == {"max_length": 1, "duplicate": 5, "malformed": 2}
 
@@ -257,7 +257,7 @@ def test_records_of_the_wrong_type_are_counted_with_the_others():
 def test_a_trust_anchor_without_a_usable_vrp_is_there_with_0():
     """In whatever place its name sorts: an operator sees that all of it is gone."""
     for name in ("aa", "zz"):
-        loaded = load(document(roa(ta='"mm"'), roa(ta=f'"{name}"', expires="0")), now=NOW)
+        loaded = read(document(roa(ta='"mm"'), roa(ta=f'"{name}"', expires="0")), now=NOW)
         assert count_by_anchor(loaded.facts) == {"mm": 1, name: 0}
 
 
@@ -275,13 +275,13 @@ def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
         return make_columns(*arguments)
 
     monkeypatch.setattr(rpki_client, "_vrps", note_columns)
-    load(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
+    read(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
     assert events == ["octets freed", "columns made"]
 
 
 def test_times_beyond_64_bits_are_never():
     for text in (HUGE, "1e30", "9223372036854775807", str(NEVER + 1)):
-        assert load(document(roa(expires=text)), now=NOW).facts.ipv4_expires.tolist() == [NEVER]
+        assert read(document(roa(expires=text)), now=NOW).facts.ipv4_expires.tolist() == [NEVER]
 
 
 METADATA = {
@@ -299,7 +299,7 @@ METADATA = {
 
 @pytest.mark.parametrize("text", METADATA)
 def test_metadata_is_kept_if_it_is_an_object(text):
-    assert load(document(metadata=text), now=NOW).metadata == METADATA[text]
+    assert read(document(metadata=text), now=NOW).metadata == METADATA[text]
 
 
 @pytest.mark.parametrize(
@@ -315,9 +315,9 @@ def test_metadata_is_kept_if_it_is_an_object(text):
     ],
 )
 def test_the_build_time_is_read_if_it_is_one(text, build_time):
-    assert load(document(metadata=f'{{"buildtime": {text}}}'), now=NOW).build_time == build_time
+    assert read(document(metadata=f'{{"buildtime": {text}}}'), now=NOW).build_time == build_time
 
 
 def test_white_space_and_unknown_members_are_no_fault():
     body = b"\n\t " + document(roa(x='{"y": [null]}'), nonfunc_cas='[{"ski": 1}]', signedprefixlists="null") + b" \r\n"
-    assert payload_of(load(body, now=NOW).table) == [VRP]
+    assert payload_of(read(body, now=NOW).table) == [VRP]

@@ -16,7 +16,8 @@ from tests.property import reader_oracle
 from pyrtr.payload.order import vrps_of
 from pyrtr.payload.table import NEVER, count_by_anchor
 from pyrtr.payload.values import RouterKey
-from pyrtr.sources.rpki_client import Loaded, load
+from pyrtr.sources import rpki_client
+from pyrtr.sources.base import Loaded
 
 FOLDER = Path(__file__).with_name("shapes")
 SHAPES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -42,7 +43,7 @@ def read(shape: str) -> tuple[dict[str, Any], Loaded]:
     document = json.loads(body)
     buildtime = document.get("metadata", {}).get("buildtime", "2026-11-23T03:22:35Z")
     now = datetime.strptime(buildtime, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    loaded = load(body, now=now)
+    loaded = rpki_client.read(body, now=now)
     reader_oracle.assert_holds(loaded, reader_oracle.read(body, now))
     return document, loaded
 

@@ -1,0 +1,67 @@
+"""Where a source is: a local path or a URL, and how it is shown to people."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One place.
+
+    Attributes:
+        scheme: of a URL, in lower case; `file` for a local path.
+        text: the path, or the whole URL. It may hold a password: it goes to whom it is meant for, and nowhere else.
+    """
+
+    scheme: str
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Location:
+        """Read a path, a `file:` URL or another URL.
+
+        Raises:
+            ValueError: it is empty, or a URL that names no host or port that can be.
+        """
+        if text.lower().startswith("file:"):
+            parts = urlsplit(text)
+            if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+                raise ValueError(f"{text!r} names no local file: expected file:///PATH")
+            return cls(_FILE, unquote(parts.path))
+        if (match := _SCHEME.match(text)) is None:
+            if not text:
+                raise ValueError("a location is empty")
+            return cls(_FILE, text)
+        parts = urlsplit(text)
+        try:
+            is_complete = bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, or too large
+            is_complete = False
+        if not is_complete:
+            raise ValueError(f"{cls(match[1].lower(), text)} names no host, or a port that can't be")
+        return cls(match[1].lower(), text)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a local path."""
+        return self.scheme == _FILE
+
+    @property
+    def path(self) -> Path:
+        """The local path."""
+        assert self.is_local
+        return Path(self.text)
+
+    def __str__(self) -> str:
+        """The location as it may be shown: what stands before the host, and what follows `?` or `#`, is masked."""
+        if self.is_local:
+            return self.text
+        shown = re.sub(r"(?<=://)[^/?#]*@", "***@", self.text, count=1)
+        return re.sub(r"[?#].*", lambda match: match[0][0] + "***", shown, count=1, flags=re.DOTALL)
