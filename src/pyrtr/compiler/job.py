@@ -1,4 +1,4 @@
-"""What the serving process asks of a compile process, and what that answers: JSON over its standard streams."""
+"""What the serving process asks of a compile process, and what that answers."""
 
 from __future__ import annotations
 
@@ -79,22 +79,3 @@ class SourceReport(msgspec.Struct, frozen=True):
     records: dict[str, int]
     dropped: dict[str, int]
     built_at: float
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a compilation came to nothing.
-
-    Attributes:
-        reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
-    """
-
-    reason: str
-    is_storage: bool
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """Exactly one of the two."""
-
-    report: Report | None = None
-    refusal: Refusal | None = None
