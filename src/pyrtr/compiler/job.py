@@ -1,4 +1,4 @@
-"""What the serving process asks of a compile process, and what that answers: JSON over its standard streams."""
+"""What the serving process asks of a compile process, and what that answers."""
 
 from __future__ import annotations
 
@@ -138,22 +138,3 @@ class Report(msgspec.Struct, frozen=True):
     inputs: tuple[InputReport, ...]
     slurm: SlurmReport | None
     seconds: dict[str, float]
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a compilation came to nothing.
-
-    Attributes:
-        reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
-    """
-
-    reason: str
-    is_storage: bool
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """Exactly one of the two."""
-
-    report: Report | None = None
-    refusal: Refusal | None = None

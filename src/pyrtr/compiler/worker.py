@@ -1,26 +1,18 @@
-"""The compile process: a job on standard input, its answer on standard output, and then it ends.
-
-It has the memory of a million records for a second, which the serving process must never have. It dies with the
-process that started it.
-"""
+"""The compile process: from sources to a table and its delta, with the memory of a million records for a second."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import math
-import os
-import signal
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from pyrtr.compiler.job import Answer, Input, InputReport, Job, Refusal, Report, SlurmReport, Task
+from pyrtr import processes
+from pyrtr.compiler.job import Input, InputReport, Job, Report, SlurmReport, Task
 from pyrtr.compiler.pipeline import compare
-from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.slurm import SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
 from pyrtr.sources.base import SourceReport, reader
@@ -29,8 +21,6 @@ from pyrtr.sources.records import slurm
 from pyrtr.store import columns
 from pyrtr.store.slurm_file import read_slurm, write_slurm
 from pyrtr.store.table_file import content_digest, read_table, write_delta, write_table
-
-_PR_SET_PDEATHSIG = 1
 
 
 def compile_table(job: Job) -> Report:
@@ -220,25 +210,13 @@ def _with_slurm(job: Job, table: PayloadTable, facts: Facts) -> tuple[PayloadTab
     return applied.table, applied.facts, SlurmReport(refusal, digest, applied.filtered, applied.added)
 
 
-def main() -> None:
-    """Run one job for the process whose id is the argument."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):  # it ended before the line above took effect
-        return
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # sent to the whole group; we end with our parent
-        signal.signal(number, signal.SIG_IGN)
-    gc.disable()  # nothing here is cyclic, and a million records are walked at every collection
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+def _do(job: Job) -> Report:
     try:
-        answer = Answer(report=compile_table(job))
-    except PyrtrError as error:
-        answer = Answer(refusal=Refusal(str(error), isinstance(error, StoreError)))
+        return compile_table(job)
     except MemoryError:
-        answer = Answer(refusal=Refusal(f"not enough memory to read {', '.join(place.location for place in job.inputs)}", is_storage=False))
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
-    sys.stdout.buffer.flush()
-    os._exit(0)  # the memory goes back at once; taking a million records apart one by one takes longer than the rest
+        locations = ", ".join(place.location for place in job.inputs)
+        raise SourceError(f"{locations}: not enough memory to read it") from None
 
 
 if __name__ == "__main__":
-    main()
+    processes.answer(Job, _do)

@@ -16,8 +16,9 @@ import pytest
 from tests.unit.compiler.sources import job, roa, write_source
 
 from pyrtr.compiler import process
-from pyrtr.compiler.job import Answer, Refusal, Report
+from pyrtr.compiler.job import Report
 from pyrtr.errors import SourceError
+from pyrtr.processes import Answer, Refusal
 from pyrtr.store.table_file import read_table
 
 Process = asyncio.subprocess.Process

@@ -15,11 +15,12 @@ from tests.examples import announced, aspa, vrp, withdrawn
 from tests.property.oracle import payload_of
 from tests.unit.compiler.sources import NOW, job, roa, write_source
 
-from pyrtr.compiler.job import Answer, SourceReport, Task
+from pyrtr.compiler.job import Report, SourceReport, Task
 from pyrtr.compiler.worker import compile_table
 from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.delta import apply
 from pyrtr.payload.table import NEVER
+from pyrtr.processes import Answer
 from pyrtr.store.table_file import read_delta, read_table
 
 V6 = "2001:db8::/32"
@@ -197,7 +198,7 @@ def test_a_worker_answers_with_the_report(tmp_path):
     source = write_source(tmp_path / "json", roa(64496))
     arguments = [*WORKER, str(os.getpid())]
     done = subprocess.run(arguments, input=msgspec.json.encode(job(source)), capture_output=True, check=True)
-    report = msgspec.json.decode(done.stdout, type=Answer).report
+    report = msgspec.json.decode(done.stdout, type=Answer[Report]).report
     assert report is not None
     assert (report.change_count, done.stderr) == (1, b"")
 
