@@ -240,15 +240,13 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
 
 
 def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
-    looks = CounterMetricFamily(
-        "pyrtr_location_looks", "Looks at a location by result.", labels=["location", "result"]
-    )
+    looks = CounterMetricFamily("pyrtr_location_looks", "Looks at a location by result.", labels=["location", "result"])
     used = GaugeMetricFamily("pyrtr_location_used", "1 if the location's payload is served.", labels=["location"])
     built = GaugeMetricFamily(
         "pyrtr_location_build_timestamp_seconds", "When the location's data was written.", labels=["location"]
     )
-    http = GaugeMetricFamily(
-        "pyrtr_location_http_status", "HTTP status of the last look; 0 for none.", labels=["location"]
+    details = GaugeMetricFamily(
+        "pyrtr_location_detail", "What the location's datasource tells besides.", labels=["location", "detail"]
     )
     for place in places:
         status = place.status
@@ -263,9 +261,10 @@ def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
         used.add_metric([where], int(status.is_used))
         if place.built_at is not None:
             built.add_metric([where], place.built_at)
-        if place.feed.http_status is not None:
-            http.add_metric([where], place.feed.http_status)
-    yield from (looks, used, built, http)
+        for name, value in place.feed.details().items():
+            if isinstance(value, int | float):
+                details.add_metric([where, name], value)
+    yield from (looks, used, built, details)
 
 
 def _slurm_metrics(status: SlurmStatus) -> Iterator[Metric]:

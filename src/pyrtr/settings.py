@@ -345,7 +345,8 @@ VARIABLES = _variables()
 def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
-    return f"{name}={masked(str(detail['input']))!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
+    value = masked(str(detail["input"]))
+    return f"{name}={value!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:

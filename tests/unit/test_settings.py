@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
 from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Settings
+from pyrtr.sources.location import Location
 
 DEFAULTS = {
     "LOGLEVEL": "INFO",
@@ -20,6 +21,8 @@ DEFAULTS = {
     "DATASOURCE": "RPKICLIENT",
     "JSONFILE": "-",
     "LOCATION": "json",
+    "MERGE": "failover",
+    "SLURM": "-",
     "RELOAD": "900",
     "REFRESH": "3600",
     "RETRY": "600",
@@ -52,10 +55,16 @@ ACCEPTED = [
     *[(name, off, None) for name in ("RTR_PORT", "HTTP_PORT") for off in ("False", "false", "FALSE", "no", "Off")],
     ("HTTP_PORT", "0", 0),
     ("DATASOURCE", "rpkiClient", Datasource.RPKICLIENT),
-    ("LOCATION", "/var/lib/rpki-client/json", Path("/var/lib/rpki-client/json")),
-    ("LOCATION", "with space: and colon", Path("with space: and colon")),
-    ("LOCATION", "\udcff", Path("\udcff")),
-    ("JSONFILE", "old", Path("old")),
+    ("LOCATION", "/var/lib/rpki-client/json", (Location("file", "/var/lib/rpki-client/json"),)),
+    ("LOCATION", "with space: and colon", (Location("file", "with space: and colon"),)),
+    ("LOCATION", "\udcff", (Location("file", "\udcff"),)),
+    ("LOCATION", "file:///srv/a%20b", (Location("file", "/srv/a b"),)),
+    ("LOCATION", "HTTPS://rpki.example/json", (Location("https", "HTTPS://rpki.example/json"),)),
+    ("LOCATION", "one, two ,one", (Location("file", "one"), Location("file", "two"))),
+    ("LOCATION", "http://me:word@rpki.example/?key=k", (Location("http", "http://me:word@rpki.example/?key=k"),)),
+    ("JSONFILE", "old", (Location("file", "old"),)),
+    ("SLURM", "exceptions.json,/etc/slurm", (Location("file", "exceptions.json"), Location("file", "/etc/slurm"))),
+    ("MERGE", "Union", Merge.UNION),
     ("RELOAD", "1", 1),
     ("RELOAD", "86400", 86400),
     ("RELOAD", "0900", 900),
@@ -108,10 +117,14 @@ REFUSED = [
     ("HTTP_PORT", "65536"),
     ("RTR_PORT", "tcp://10.96.0.5:8323"),
     ("DATASOURCE", "ROUTINATOR"),
-    ("LOCATION", "https://rpki.example/vrps.json"),
-    ("LOCATION", "file:///json"),
-    ("LOCATION", "one,two"),
-    ("JSONFILE", "http://rpki.example/vrps.json"),
+    ("LOCATION", "https://"),
+    ("LOCATION", "https://rpki.example:0/json"),
+    ("LOCATION", "https://rpki.example:65536/json"),
+    ("LOCATION", "file://rpki.example/json"),
+    ("LOCATION", "one,,two"),
+    ("JSONFILE", ","),
+    ("SLURM", "one,"),
+    ("MERGE", "both"),
     ("RELOAD", "0"),
     ("RELOAD", "86401"),
     ("RELOAD", "False"),
@@ -259,8 +272,8 @@ def test_a_value_that_does_not_parse_contradicts_nothing():
     ("name", "text", "reason"),
     [
         ("DATASOURCE", "RTR", "expected RPKICLIENT"),
-        ("LOCATION", "https://rpki.example/a,b", "this release reads no URL; expected one local path"),
-        ("LOCATION", "a,b", "this release reads one source only; expected one local path"),
+        ("LOCATION", "a,", "a location is empty; expected paths or URLs, separated by commas"),
+        ("LOCATION", "file:json", "'file:json' names no local file: expected file:///PATH; expected paths or URLs"),
         ("HOST", "::1,192.0.2", "'192.0.2' is neither an address nor a name; expected addresses or names"),
         ("RTR_PORT", "x", "expected a whole number from 0 to 65535, or False"),
         ("RELOAD", "9" * 5000, "expected a whole number from 1 to 86400"),
@@ -290,7 +303,7 @@ def test_the_error_says_its_problems():
     ],
 )
 def test_location_wins_over_jsonfile(environ: dict[str, str], location: str):
-    assert Settings.load(environ)[0].location == Path(location)
+    assert Settings.load(environ)[0].location == (Location("file", location),)
 
 
 @pytest.mark.parametrize(
@@ -359,8 +372,8 @@ def test_the_constructor_holds_to_the_same_limits(attribute: str, value: Any):
 
 
 def test_the_constructor_lets_location_win_too():
-    assert Settings(jsonfile="old").location == Path("old")
-    assert Settings(location=Path("json"), jsonfile="old").location == Path("json")
+    assert Settings(jsonfile="old").location == (Location("file", "old"),)
+    assert Settings(location=Path("json"), jsonfile="old").location == (Location("file", "json"),)
 
 
 def test_the_constructor_takes_values_and_texts():
@@ -385,3 +398,12 @@ def test_every_variable_says_what_it_means(variable):
     assert variable.meaning
     assert variable.syntax.accepts
     assert variable.syntax.unit
+
+
+def test_a_password_in_a_location_is_not_shown():
+    (line,) = problems({"LOCATION": "https://me:secret@rpki.example:0/json"})
+    assert line.startswith("LOCATION='https://***@rpki.example:0/json': https://***@rpki.example:0/json names no host")
+    settings = Settings.load({"LOCATION": "https://me:secret@rpki.example/json?key=secret"})[0]
+    assert settings.location[0].text.count("secret") == 2
+    assert VARIABLES["LOCATION"].syntax.write(settings.location) == "https://***@rpki.example/json?***"
+    assert "secret" not in str(problems({"LOCATION": "https://me:secret@rpki.example/json", "MIN_VERSION": "9"}))

@@ -38,5 +38,5 @@ class Standing:
     @property
     def missing_looks(self) -> int:
         """How many more good looks it takes until it may be used again in the place of another."""
-        needed = min(RETURN_LOOKS * 2 ** min(max(self.falls - 1, 0), 10), MAX_RETURN_LOOKS)
+        needed = min(RETURN_LOOKS << max(self.falls - 1, 0), MAX_RETURN_LOOKS)
         return max(0, needed - self.good_looks)

@@ -7,7 +7,6 @@ import dataclasses
 import secrets
 from collections.abc import Sequence
 
-from pyrtr.errors import StoreError
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
 from pyrtr.server.publisher import Published, Publisher

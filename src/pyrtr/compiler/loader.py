@@ -344,7 +344,6 @@ class Loader:
         try:
             if report.slurm is not None and attempt.slurm is not None:
                 self._judge_slurm(report.slurm.refusal, attempt.slurm)
-            self._tell(attempt, report, now)
             if self._is_held(report, now):
                 self._discard(attempt)
             elif self._is_to_be_withdrawn(report.built_at, report.max_age_s, now):
@@ -357,6 +356,7 @@ class Loader:
                 self.status.seconds = {**report.seconds, "total": time.perf_counter() - started}
         finally:
             _remove(_temporary(attempt.found))
+        self._tell(attempt, report, now)
         return True
 
     def _judge_slurm(self, refusal: str | None, found: SlurmFound) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class SlurmPlaces:
         feeds: what fetches each of them that is no local path, by location.
     """
 
-    def __init__(self, locations: Sequence[Location], feeds: dict[Location, Feed]) -> None:
+    def __init__(self, locations: Sequence[Location], feeds: Mapping[Location, Feed]) -> None:
         self.status = SlurmStatus(tuple(map(str, locations)))
         self._locations = locations
         self._feeds = feeds

@@ -33,13 +33,14 @@ def compile_table(job: Job) -> Report:
     watch = Stopwatch()
     current = None if job.current is None else read_table(Path(job.current), is_mapped=True)
     watch.lap("current")
+    used: list[_Share] = []
     shares = [_share(place, job.now, watch) for place in job.inputs]
     if job.task is Task.WITHDRAW:
-        used, next_change = [], NEVER
+        next_change = NEVER
         table, facts, slurm_report = NOTHING, NO_FACTS, None
     elif job.task is Task.EXPIRE and current is not None and not (shares and all(share.is_there for share in shares)):
         # What the locations gave is lost, or they are others now. What was made of it still has its times.
-        used, next_change = [], NEVER
+        next_change = NEVER
         (table, facts), slurm_report = unexpired(current.table, current.facts, job.now), None
     else:
         used, next_change = _in_use(shares, job)
@@ -175,7 +176,9 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
     usable = [share for share in shares if share.is_there]
     if not usable:
         several = len(shares) > 1
-        reasons = (f"{share.place.location}: {share.report.refusal}" if several else share.report.refusal for share in shares)
+        reasons = (
+            f"{share.place.location}: {share.report.refusal}" if several else share.report.refusal for share in shares
+        )
         raise SourceError("; ".join(filter(None, reasons)))
     fresh = [share for share in usable if job.now < share.stale_at(job.max_age_s)]
     if not fresh:

@@ -159,8 +159,11 @@ def merged(parts: Sequence[tuple[PayloadTable, Facts]]) -> tuple[PayloadTable, F
         for aspa, expires in zip(table.aspas, facts.aspas_expires.tolist(), strict=True):
             providers.setdefault(aspa.customer_asn, set()).update(aspa.provider_asns)
             ends[aspa.customer_asn] = min(expires, ends.get(aspa.customer_asn, NEVER))
-    aspas = [Aspa(customer, tuple(sorted(found - {0} or found))) for customer, found in sorted(providers.items())
-             if len(found - {0}) <= MAX_PROVIDERS]
+    aspas = [
+        Aspa(customer, tuple(sorted(found - {0} or found)))
+        for customer, found in sorted(providers.items())
+        if len(found - {0}) <= MAX_PROVIDERS
+    ]
     ordered_keys = sorted(keys, key=lambda key: key.sort_key)
 
     def anchors(codes: Anchors, facts: Facts) -> Anchors:

@@ -97,14 +97,17 @@ class Found:
 
 
 class Feed(Protocol):
-    """One location that is followed.
+    """One location that is followed."""
 
-    Attributes:
-        confirmed_at: Unix time at which the source last said that what it gave before still holds, for a protocol that
-            says so; None for a document, which is as old as it says itself.
-    """
+    @property
+    def confirmed_at(self) -> float | None:
+        """Unix time at which the source last said that what it gave before still holds.
 
-    confirmed_at: float | None
+        None where no protocol says so: a document is as old as it says itself.
+        """
+
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What an operator is told of it besides, by name: numbers become metrics, too."""
 
     async def look(self, known: Validators | None) -> Found | None:
         """Look at the location once.

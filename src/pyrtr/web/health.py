@@ -104,6 +104,7 @@ def _location(place: Place, now: float) -> dict[str, object]:
         "age_s": None if built_at is None else round(now - built_at, 3),
         "records": None if place.share is None else place.share.source.records,
         "dropped": None if place.share is None else place.share.source.dropped,
+        **place.feed.details(),
     }
 
 
