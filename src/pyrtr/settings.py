@@ -345,7 +345,7 @@ VARIABLES = _variables()
 def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
-    value = masked(str(detail["input"]))
+    value = masked(detail["input"]) if isinstance(detail["input"], str) else detail["input"]
     return f"{name}={value!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
 
 

@@ -18,6 +18,7 @@ from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version, ren
 from pyrtr.payload.table import PayloadTable
 from pyrtr.settings import Settings
 from pyrtr.sources.base import SourceReport
+from pyrtr.store.database import ShareRecord
 from pyrtr.wire.enums import ErrorCode, PduType, Version
 from pyrtr.wire.pdu import ErrorReport, ResetQuery, SerialQuery
 
@@ -252,6 +253,10 @@ async def test_every_metric_is_documented_with_its_type_and_labels():
         status = running.context.loader.status
         status.last_attempt = status.last_success = PUBLISHED_AT
         loaded(status)
+        (place,) = running.context.loader.places
+        place.share = ShareRecord("", "", b"", {}, FOUND)
+        place.feed.details = lambda: {"http_status": 304}  # type: ignore[method-assign]
+        running.context.loader.slurm.status.filtered = running.context.loader.slurm.status.added = {"file": {"vrps": 1}}
         text = render(running.context, RouterSums({}), "")[0].decode()
     exposed = {}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Settings
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Merge, Settings
 from pyrtr.sources.location import Location
 
 DEFAULTS = {
@@ -388,7 +388,9 @@ def test_settings_are_frozen():
 
 
 def test_what_is_written_reads_back():
-    settings = Settings(rtr_port=None, host=("::1", "localhost"), state=None, jsonfile="x", initial_serial=None)
+    settings = Settings(
+        rtr_port=None, host=("::1", "localhost"), state=None, jsonfile="x", slurm="x", initial_serial=None
+    )
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
     assert Settings.load(written)[0] == settings
 

@@ -54,9 +54,8 @@ class Place:
 
     def __init__(self, kind: str, location: Location, feed: Feed) -> None:
         # A location may hold a password, which has no business in the state folder.
-        self.key = (
-            f"{kind} {hashlib.blake2b(location.text.encode('utf-8', 'surrogateescape'), digest_size=16).hexdigest()}"
-        )
+        name = location.text.encode("utf-8", "surrogateescape")
+        self.key = f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
         self.feed = feed
         self.share: ShareRecord | None = None
         self.standing = Standing()
