@@ -225,9 +225,10 @@ class _Vrps:
 
 def _slurm_vrps(vrps: _Vrps, files: Sequence[SlurmFile], anchor: int) -> tuple[_Vrps, _FileCounts]:
     counts = np.zeros((2, len(files)), np.int64)
+    asns = octets(vrps.rows)[:, -4:].copy().view(">u4").reshape(-1).astype(np.uint32)
     is_left = np.ones(len(vrps.rows), np.bool_)
     for number, file in enumerate(files):
-        is_match = _matches(vrps.rows, file.prefix_filters)
+        is_match = _matches(vrps.rows, asns, file.prefix_filters)
         counts[0, number] = np.count_nonzero(is_match)
         is_left &= ~is_match
     rows, expires, anchors = vrps.rows[is_left], vrps.expires[is_left], vrps.anchors[is_left]
@@ -244,8 +245,8 @@ def _slurm_vrps(vrps: _Vrps, files: Sequence[SlurmFile], anchor: int) -> tuple[_
     ), counts
 
 
-def _matches(rows: Rows, filters: Iterable[PrefixFilter]) -> NDArray[np.bool_]:
-    """Which rows any of the filters matches.
+def _matches(rows: Rows, asns: NDArray[np.uint32], filters: Iterable[PrefixFilter]) -> NDArray[np.bool_]:
+    """Which rows, with the ASNs that are in them, any of the filters matches.
 
     The VRPs within a prefix are neighbours, between the first and the last row that its addresses could have. The
     filters of one prefix are taken together, and those without a prefix are filters of the whole column.
@@ -255,11 +256,7 @@ def _matches(rows: Rows, filters: Iterable[PrefixFilter]) -> NDArray[np.bool_]:
         if entry.prefix is None or entry.prefix.max_prefixlen == address_bytes(rows.dtype) * 8:
             asns_of[entry.prefix].add(entry.asn)
     is_match = np.zeros(len(rows), np.bool_)
-    if not asns_of or len(rows) == 0:
-        return is_match
-    fields = octets(rows)
-    prefix_lengths = fields[:, -5]
-    asns = np.ascontiguousarray(fields[:, -4:]).view(">u4").reshape(-1).astype(np.uint32)
+    prefix_lengths = octets(rows)[:, -5]
     for prefix, wanted in asns_of.items():
         inside, length = slice(None), 0
         if prefix is not None:
