@@ -21,9 +21,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
+from pyrtr.sources.base import kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -40,12 +41,6 @@ _OFF = ("False", "no", "off")  # without 0, since port 0 asks the system for a f
 _DEFAULT_LOCATION = Path("json")  # told by identity from a LOCATION that says the same
 # RFC 1035 section 2.3, and the underscore of containers; a name that ends in a number is a mistyped address.
 _HOST_NAME = re.compile(r"(?!.{254})(?!(.*\.)?[0-9]+$)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
-
-
-class Datasource(StrEnum):
-    """Kinds of sources."""
-
-    RPKICLIENT = "RPKICLIENT"
 
 
 class OnStale(StrEnum):
@@ -112,8 +107,8 @@ def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: 
     return Syntax(", ".join(filter(None, parts)), read, unit, none[0] if none else "-")
 
 
-def _choice(kinds: type[StrEnum]) -> Syntax:
-    def read(text: str) -> StrEnum:
+def _choice(kinds: Iterable[str]) -> Syntax:
+    def read(text: str) -> str:
         for kind in kinds:
             if kind.lower() == text.lower():
                 return kind
@@ -183,9 +178,7 @@ class Settings(BaseSettings):
     http_port: Annotated[int | None, _HTTP_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
-    datasource: Annotated[Datasource, _choice(Datasource)] = Field(
-        Datasource.RPKICLIENT, description="kind of the source"
-    )
+    datasource: Annotated[str, _choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
     jsonfile: Annotated[Path | None, _PATH] = Field(
         None, description="older name of LOCATION, which wins where both are set"
     )

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Settings
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Settings
+from pyrtr.sources.base import kinds
 
 DEFAULTS = {
     "LOGLEVEL": "INFO",
@@ -51,7 +52,8 @@ ACCEPTED = [
     ("RTR_PORT", " 323\n", 323),
     *[(name, off, None) for name in ("RTR_PORT", "HTTP_PORT") for off in ("False", "false", "FALSE", "no", "Off")],
     ("HTTP_PORT", "0", 0),
-    ("DATASOURCE", "rpkiClient", Datasource.RPKICLIENT),
+    *[("DATASOURCE", kind, kind) for kind in kinds()],
+    ("DATASOURCE", "rpkiClient", "RPKICLIENT"),
     ("LOCATION", "/var/lib/rpki-client/json", Path("/var/lib/rpki-client/json")),
     ("LOCATION", "with space: and colon", Path("with space: and colon")),
     ("LOCATION", "\udcff", Path("\udcff")),
@@ -245,7 +247,7 @@ def test_no_contradiction(environ: dict[str, str]):
 
 def test_all_problems_at_once():
     lines = problems(
-        {"RTR_PORT": "x", "EXPIRE": "600", "MIN_VERSION": "1", "MAX_VERSION": "0", "DATASOURCE": "RTR", "WATCH": "?"}
+        {"RTR_PORT": "x", "EXPIRE": "600", "MIN_VERSION": "1", "MAX_VERSION": "0", "DATASOURCE": "RPKI", "WATCH": "?"}
     )
     assert [line.partition("=")[0] for line in lines] == ["RTR_PORT", "DATASOURCE", "EXPIRE", "WATCH", "MAX_VERSION"]
 
@@ -258,7 +260,7 @@ def test_a_value_that_does_not_parse_contradicts_nothing():
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("DATASOURCE", "RTR", "expected RPKICLIENT"),
+        ("DATASOURCE", "RPKI", "expected AUTO, CCR, "),
         ("LOCATION", "https://rpki.example/a,b", "this release reads no URL; expected one local path"),
         ("LOCATION", "a,b", "this release reads one source only; expected one local path"),
         ("HOST", "::1,192.0.2", "'192.0.2' is neither an address nor a name; expected addresses or names"),

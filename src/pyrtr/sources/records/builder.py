@@ -23,6 +23,8 @@ from pyrtr.sources.records.fields import Flags, Octets
 
 ABSENT = -1
 """The max length of a record that has none: it is the prefix length then."""
+OUT_OF_RANGE = -2
+"""Stands for a number that is not in any range here, and may not fit into 64 bits."""
 
 Columns = tuple[Rows, Times, Anchors]
 
@@ -35,8 +37,8 @@ class VrpRecords:
         addresses: n x 4 or n x 16 octets.
         lengths: prefix lengths.
         is_good: whether the prefix is well-formed; where it is not, the two above mean nothing.
-        asns: any number; what is no ASN is dropped.
-        max_lengths: any number, or `ABSENT`.
+        asns: any number, or `OUT_OF_RANGE`.
+        max_lengths: any number, `ABSENT`, or `OUT_OF_RANGE`.
         expires: Unix seconds; `NEVER` for no end.
         anchors: which trust anchor each comes from, as an index.
     """
@@ -63,7 +65,9 @@ class Builder:
         """Sort the usable VRPs of one address family; of two that are the same, the later end counts."""
         rows, is_kept = self._rows(records)
         row_type = IPV4_ROW if records.addresses.shape[1] == 4 else IPV6_ROW
-        columns = sort_unique(rows.view(row_type).reshape(-1), records.expires[is_kept], records.anchors[is_kept])
+        expires, anchors = records.expires[is_kept], records.anchors[is_kept]
+        del records  # 20 MB of a million VRPs, which are not needed while they are sorted
+        columns = sort_unique(rows.view(row_type).reshape(-1), expires, anchors)
         if duplicates := len(rows) - len(columns[0]):
             self.dropped["duplicate"] += duplicates
         return columns

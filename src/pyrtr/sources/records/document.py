@@ -47,7 +47,7 @@ from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER, Anchors, Times
 from pyrtr.sources.base import Loaded
 from pyrtr.sources.records import fields, metadata
-from pyrtr.sources.records.builder import ABSENT, Builder, Columns, VrpRecords
+from pyrtr.sources.records.builder import ABSENT, OUT_OF_RANGE, Builder, Columns, VrpRecords
 from pyrtr.sources.records.fields import Flags, Octets, RejectedError
 
 Asn = int | str
@@ -56,8 +56,6 @@ Seconds = int | float
 MAX_ANCHORS = 256
 OTHER_ANCHORS = "other"
 NO_ANCHOR = "N/A"  # as Routinator writes it
-
-_BAD = -2
 
 
 class Validity(msgspec.Struct, gc=False):
@@ -260,8 +258,8 @@ def load(decoded: Decoded, builder: Builder) -> Loaded:
 def _vrps(records: list[RoaRecord], builder: Builder) -> tuple[Columns, Columns, tuple[str, ...]]:
     """The usable VRPs of both families, and the names of the trust anchors."""
     prefixes = [record.prefix for record in records]
-    asns = _numbers([record.asn for record in records], _asn_or_bad)
-    max_lengths = _numbers([record.maxLength for record in records], _max_length_or_bad)
+    asns = _numbers([record.asn for record in records], _asn)
+    max_lengths = _numbers([record.maxLength for record in records], _max_length)
     if any(record.source for record in records):
         expires = _times([_end(record, max) for record in records])
         names, anchors = _anchors([_anchor(record) for record in records])
@@ -271,12 +269,9 @@ def _vrps(records: list[RoaRecord], builder: Builder) -> tuple[Columns, Columns,
     is_ipv6 = np.fromiter((":" in prefix for prefix in prefixes), np.bool_, len(prefixes))
 
     def family(is_family: Flags, read: Callable[[list[str]], tuple[Octets, Octets, Flags]]) -> Columns:
-        addresses, lengths, is_good = read(list(compress(prefixes, is_family.tolist())))
         return builder.vrps(
             VrpRecords(
-                addresses,
-                lengths,
-                is_good,
+                *read(list(compress(prefixes, is_family.tolist()))),
                 asns[is_family],
                 max_lengths[is_family],
                 expires[is_family],
@@ -322,20 +317,20 @@ def _numbers(values: Sequence[Any], convert: Callable[[Any], int]) -> NDArray[np
     except (TypeError, OverflowError):  # texts, fractions, None, or more than 64 bits
         converted = {value: convert(value) for value in set(values)}
         return np.fromiter(map(converted.__getitem__, values), np.int64, len(values))
-    return np.where(numbers < 0, _BAD, numbers)  # negative numbers must not be taken for `ABSENT`
+    return np.where(numbers < 0, OUT_OF_RANGE, numbers)  # negative numbers must not be taken for `ABSENT`
 
 
-def _asn_or_bad(value: Asn) -> int:
+def _asn(value: Asn) -> int:
     try:
         return fields.asn(value)
     except RejectedError:
-        return _BAD
+        return OUT_OF_RANGE
 
 
-def _max_length_or_bad(value: int | None) -> int:
+def _max_length(value: int | None) -> int:
     if value is None:
         return ABSENT
-    return value if 0 <= value <= 128 else _BAD
+    return value if 0 <= value <= 128 else OUT_OF_RANGE
 
 
 def _seconds(value: Seconds) -> int:
