@@ -21,10 +21,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
+<<<<<<< HEAD
 from pyrtr.sources.location import Location, masked
+=======
+from pyrtr.sources.base import kinds
+>>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -41,12 +45,6 @@ _OFF = ("False", "no", "off")  # without 0, since port 0 asks the system for a f
 _DEFAULT_LOCATION = (Location("file", "json"),)  # told by identity from a LOCATION that says the same
 # RFC 1035 section 2.3, and the underscore of containers; a name that ends in a number is a mistyped address.
 _HOST_NAME = re.compile(r"(?!.{254})(?!(.*\.)?[0-9]+$)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
-
-
-class Datasource(StrEnum):
-    """Kinds of sources."""
-
-    RPKICLIENT = "RPKICLIENT"
 
 
 class OnStale(StrEnum):
@@ -125,8 +123,8 @@ def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: 
     return Syntax(", ".join(filter(None, parts)), read, unit, none[0] if none else "-")
 
 
-def _choice(kinds: type[StrEnum]) -> Syntax:
-    def read(text: str) -> StrEnum:
+def _choice(kinds: Iterable[str]) -> Syntax:
+    def read(text: str) -> str:
         for kind in kinds:
             if kind.lower() == text.lower():
                 return kind
@@ -194,10 +192,15 @@ class Settings(BaseSettings):
     http_port: Annotated[int | None, _HTTP_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
+<<<<<<< HEAD
     datasource: Annotated[Datasource, _choice(Datasource)] = Field(
         Datasource.RPKICLIENT, description="kind of the source"
     )
     jsonfile: Annotated[tuple[Location, ...] | None, _LOCATIONS] = Field(
+=======
+    datasource: Annotated[str, _choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
+    jsonfile: Annotated[Path | None, _PATH] = Field(
+>>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
         None, description="older name of LOCATION, which wins where both are set"
     )
     location: Annotated[tuple[Location, ...], _LOCATIONS] = Field(
