@@ -21,11 +21,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
-<<<<<<< HEAD
-from pyrtr.sources.location import Location, masked
-=======
 from pyrtr.sources.base import kinds
->>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
+from pyrtr.sources.location import Location, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -192,15 +189,8 @@ class Settings(BaseSettings):
     http_port: Annotated[int | None, _HTTP_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
-<<<<<<< HEAD
-    datasource: Annotated[Datasource, _choice(Datasource)] = Field(
-        Datasource.RPKICLIENT, description="kind of the source"
-    )
-    jsonfile: Annotated[tuple[Location, ...] | None, _LOCATIONS] = Field(
-=======
     datasource: Annotated[str, _choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
-    jsonfile: Annotated[Path | None, _PATH] = Field(
->>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
+    jsonfile: Annotated[tuple[Location, ...] | None, _LOCATIONS] = Field(
         None, description="older name of LOCATION, which wins where both are set"
     )
     location: Annotated[tuple[Location, ...], _LOCATIONS] = Field(

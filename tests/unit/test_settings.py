@@ -10,13 +10,9 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-<<<<<<< HEAD
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Merge, Settings
-from pyrtr.sources.location import Location
-=======
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Settings
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
 from pyrtr.sources.base import kinds
->>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
+from pyrtr.sources.location import Location
 
 DEFAULTS = {
     "LOGLEVEL": "INFO",
@@ -59,8 +55,8 @@ ACCEPTED = [
     ("RTR_PORT", " 323\n", 323),
     *[(name, off, None) for name in ("RTR_PORT", "HTTP_PORT") for off in ("False", "false", "FALSE", "no", "Off")],
     ("HTTP_PORT", "0", 0),
-<<<<<<< HEAD
-    ("DATASOURCE", "rpkiClient", Datasource.RPKICLIENT),
+    *[("DATASOURCE", kind, kind) for kind in kinds()],
+    ("DATASOURCE", "rpkiClient", "RPKICLIENT"),
     ("LOCATION", "/var/lib/rpki-client/json", (Location("file", "/var/lib/rpki-client/json"),)),
     ("LOCATION", "with space: and colon", (Location("file", "with space: and colon"),)),
     ("LOCATION", "\udcff", (Location("file", "\udcff"),)),
@@ -71,14 +67,6 @@ ACCEPTED = [
     ("JSONFILE", "old", (Location("file", "old"),)),
     ("SLURM", "exceptions.json,/etc/slurm", (Location("file", "exceptions.json"), Location("file", "/etc/slurm"))),
     ("MERGE", "Union", Merge.UNION),
-=======
-    *[("DATASOURCE", kind, kind) for kind in kinds()],
-    ("DATASOURCE", "rpkiClient", "RPKICLIENT"),
-    ("LOCATION", "/var/lib/rpki-client/json", Path("/var/lib/rpki-client/json")),
-    ("LOCATION", "with space: and colon", Path("with space: and colon")),
-    ("LOCATION", "\udcff", Path("\udcff")),
-    ("JSONFILE", "old", Path("old")),
->>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
     ("RELOAD", "1", 1),
     ("RELOAD", "86400", 86400),
     ("RELOAD", "0900", 900),
@@ -130,7 +118,7 @@ REFUSED = [
     ("RTR_PORT", "65536"),
     ("HTTP_PORT", "65536"),
     ("RTR_PORT", "tcp://10.96.0.5:8323"),
-    ("DATASOURCE", "ROUTINATOR"),
+    ("DATASOURCE", "RPKI"),
     ("LOCATION", "https://"),
     ("LOCATION", "https://rpki.example:0/json"),
     ("LOCATION", "https://rpki.example:65536/json"),
@@ -285,15 +273,9 @@ def test_a_value_that_does_not_parse_contradicts_nothing():
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-<<<<<<< HEAD
-        ("DATASOURCE", "RTR", "expected RPKICLIENT"),
+        ("DATASOURCE", "RPKI", "expected AUTO, CCR, "),
         ("LOCATION", "a,", "a location is empty; expected paths or URLs, separated by commas"),
         ("LOCATION", "file:json", "'file:json' names no local file: expected file:///PATH; expected paths or URLs"),
-=======
-        ("DATASOURCE", "RPKI", "expected AUTO, CCR, "),
-        ("LOCATION", "https://rpki.example/a,b", "this release reads no URL; expected one local path"),
-        ("LOCATION", "a,b", "this release reads one source only; expected one local path"),
->>>>>>> d1610a50713737fbaf76b4fe63c3cedc7cedbe0e
         ("HOST", "::1,192.0.2", "'192.0.2' is neither an address nor a name; expected addresses or names"),
         ("RTR_PORT", "x", "expected a whole number from 0 to 65535, or False"),
         ("RELOAD", "9" * 5000, "expected a whole number from 1 to 86400"),
