@@ -35,6 +35,14 @@ class Policy:
     max_shrink: float
     hold_s: float
 
+    def limit_s(self, max_age_s: float | None) -> float:
+        """Seconds after which data is stale whose source has a limit of its own, or none."""
+        return self.max_age_s if max_age_s is None else min(self.max_age_s, max_age_s)
+
+    def is_to_be_withdrawn(self, built_at: float, max_age_s: float | None, now: float) -> bool:
+        """Whether such data may not be served any more."""
+        return self.on_stale is OnStale.WITHDRAW and now - built_at >= self.limit_s(max_age_s)
+
 
 @dataclass(slots=True)
 class Agenda:

@@ -4,50 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from pyrtr.compiler import process
 from pyrtr.compiler.agenda import Agenda, Policy
 from pyrtr.compiler.guard import Losses, is_worse, objections
-from pyrtr.compiler.job import Job, Report, Task
+from pyrtr.compiler.job import Report, Task
 from pyrtr.compiler.ledger import Ledger
+from pyrtr.compiler.look import Attempt, Looks
 from pyrtr.compiler.place import Place, combined
-from pyrtr.compiler.slurm import SlurmFound, SlurmPlaces
+from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held, SourceStatus
 from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.payload.history import History, Step
 from pyrtr.settings import Merge, OnStale
-from pyrtr.sources.base import Found
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
-from pyrtr.store.table_file import read_delta, read_table, write_table
+from pyrtr.store.table_file import read_delta, read_table
 
 WATCH_INTERVAL_S = 0.5
 # A build time this far ahead is more than two clocks that differ a little.
 MAX_CLOCK_SKEW_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Attempt:
-    """What a look brought, and what was made of it: not accepted yet.
-
-    Attributes:
-        found: what was found at each place that takes part; None where nothing new was.
-        slurm: the SLURM files that were found; None if they are those in force, or can't be had.
-        report: what was made of it; None if nothing is new at all.
-    """
-
-    found: dict[Place, Found | None]
-    slurm: SlurmFound | None
-    report: Report | None
 
 
 class Loader:
@@ -78,13 +59,12 @@ class Loader:
         self.agenda = Agenda(policy, load_at=clock())
         self.places = places
         self.slurm = slurm
-        self._merge = merge
+        self._looks = Looks(places, merge, slurm, ledger, policy)
         self._ledger = ledger
         self._gate = gate
         self._clock = clock
         self._wanted = asyncio.Event()
         self._accepted: Losses | None = None
-        self._refused_slurm: bytes | None = None
         self._log = get_logger()
 
     # What others ask
@@ -185,10 +165,8 @@ class Loader:
         status, now = self.status, self._clock()
         status.last_attempt = now
         started = time.perf_counter()
-        slurm = None
         try:
-            slurm = await self._look_for_slurm()
-            attempt = await (self._union(slurm, now) if self._merge is Merge.UNION else self._first_good(slurm, now))
+            attempt = await self._looks.look(now)
             if not await self._settle(attempt, now, started):
                 self.agenda.failed(now)
                 return
@@ -196,145 +174,15 @@ class Loader:
             self._failed(error)
             return
         finally:
-            if slurm is not None:
-                _remove(slurm.fetched)
             self._end_silence(now)
         status.error = None
         status.last_success = now
         status.success_count += 1
         self.agenda.loaded(now)
 
-    async def _first_good(self, slurm: SlurmFound | None, now: float) -> _Attempt:
-        """The first place in order that gives fresh data, unless another is in use and it has yet to prove itself.
-
-        Raises:
-            SourceError: no place gives anything.
-            StoreError: what was made can't be written.
-        """
-        in_use = next((place for place in self.places if place.status.is_used), None)
-        is_earlier = in_use is not None
-        reasons, unproven, stale = [], [], []
-        for place in self.places:
-            is_earlier &= place is not in_use
-            try:
-                attempt = await self._attempt(place, slurm, now)
-            except SourceError as error:
-                place.failed(str(error), is_left=place is in_use)
-                reasons.append(f"{place.status.location}: {error}" if len(self.places) > 1 else str(error))
-                continue
-            if len(self.places) > 1 and (stale_since := self._stale_since(attempt, now)) is not None:
-                place.failed(f"its data is stale since {now - stale_since:.0f} s", is_left=place is in_use)
-                stale.append((stale_since, place))
-            else:
-                place.succeeded(now)
-                if not is_earlier or place.standing.missing_looks == 0:
-                    return attempt
-                unproven.append(place)
-            self._discard(attempt)
-        if fallback := [*unproven, *(place for _, place in sorted(stale, key=lambda entry: -entry[0]))]:
-            return await self._attempt(fallback[0], slurm, now)
-        raise SourceError("; ".join(reasons))
-
-    async def _attempt(self, place: Place, slurm: SlurmFound | None, now: float) -> _Attempt:
-        """Look at one place, and make a table of it alone.
-
-        Raises:
-            SourceError: it gives nothing.
-            StoreError: what was made can't be written.
-        """
-        found = {place: await place.look(now)}
-        if self._is_unchanged(found, slurm):
-            return _Attempt(found, slurm, None)
-        attempt = _Attempt(found, slurm, await self._compile(Task.LOAD, found, slurm, now))
-        assert attempt.report is not None
-        if (refusal := attempt.report.inputs[0].refusal) is not None:
-            self._discard(attempt)
-            place.forget()
-            raise SourceError(refusal)
-        return attempt
-
-    async def _union(self, slurm: SlurmFound | None, now: float) -> _Attempt:
-        """What all places give together; one that gives nothing new takes part with what it gave before.
-
-        Raises:
-            SourceError: no place gives anything.
-            StoreError: what was made can't be written.
-        """
-        results = await asyncio.gather(*(place.look(now) for place in self.places), return_exceptions=True)
-        refusals: dict[Place, str] = {}
-        found: dict[Place, Found | None] = {}
-        for place, result in zip(self.places, results, strict=True):
-            if isinstance(result, SourceError):
-                refusals[place] = str(result)
-            elif isinstance(result, BaseException):
-                raise result
-            if place.share is not None or isinstance(result, Found):
-                found[place] = result if isinstance(result, Found) else None
-        report = None
-        if len(refusals) < len(self.places) and not self._is_unchanged(found, slurm):
-            report = await self._compile(Task.LOAD, found, slurm, now)
-            for place, part in zip(found, report.inputs, strict=True):
-                if part.refusal is not None:
-                    place.forget()
-                    refusals.setdefault(place, part.refusal)
-        for place in self.places:
-            if (refusal := refusals.get(place)) is None:
-                place.succeeded(now)
-            else:
-                place.failed(refusal, is_left=False)
-                self._log.warning("location failed", source=place.status.location, reason=refusal)
-        attempt = _Attempt(found, slurm, report)
-        if len(refusals) == len(self.places):
-            self._discard(attempt)
-            raise SourceError("; ".join(f"{place.status.location}: {reason}" for place, reason in refusals.items()))
-        return attempt
-
-    def _is_unchanged(self, found: dict[Place, Found | None], slurm: SlurmFound | None) -> bool:
-        """Whether nothing can come of it but what is current."""
-        current = self._ledger.current
-        return (
-            current is not None
-            and slurm is None
-            and not any(found.values())
-            and not current.is_withdrawn
-            and not self._is_to_be_withdrawn(current.built_at, current.max_age_s, self._clock())
-            and [place.key for place in found] == [share.key for share in current.shares]
-            and bool(self.slurm) is (current.slurm is not None)
-        )
-
-    async def _look_for_slurm(self) -> SlurmFound | None:
-        """The SLURM files that are there; None if they are those in force, or nothing can be made of them.
-
-        Raises:
-            SourceError: they can't be read, and there are none in force: nothing is served unfiltered.
-        """
-        if not self.slurm:
-            return None
-        current = self._ledger.current
-        in_force = None if current is None else current.slurm
-        try:
-            found = await self.slurm.look()
-        except SourceError as error:
-            self._refuse_slurm(str(error))
-            if in_force is None:
-                raise SourceError(f"SLURM: {error}") from error
-            return None
-        is_in_force = in_force is not None and found.identity == in_force.identity
-        if is_in_force:
-            self.slurm.status.error = self._refused_slurm = None
-        if is_in_force or (in_force is not None and found.identity == self._refused_slurm):
-            _remove(found.fetched)
-            return None
-        return found
-
-    def _refuse_slurm(self, reason: str) -> None:
-        if self.slurm.status.error != reason:
-            self._log.error("SLURM refused", reason=reason)
-        self.slurm.status.error = reason
-
     # Judging
 
-    async def _settle(self, attempt: _Attempt, now: float, started: float) -> bool:
+    async def _settle(self, attempt: Attempt, now: float, started: float) -> bool:
         """Accept what a look brought, hold it back, or withdraw everything; whether that could be done."""
         report = attempt.report
         if report is None:
@@ -342,11 +190,9 @@ class Loader:
             self._log.debug("source not modified", source=self.status.location)
             return True
         try:
-            if report.slurm is not None and attempt.slurm is not None:
-                self._judge_slurm(report.slurm.refusal, attempt.slurm)
             if self._is_held(report, now):
-                self._discard(attempt)
-            elif self._is_to_be_withdrawn(report.built_at, report.max_age_s, now):
+                self._looks.discard(attempt)
+            elif self.agenda.policy.is_to_be_withdrawn(report.built_at, report.max_age_s, now):
                 if not await self._take_away(Task.WITHDRAW, report.built_at):
                     return False
                 self._release()
@@ -355,18 +201,11 @@ class Loader:
                 self._release()
                 self.status.seconds = {**report.seconds, "total": time.perf_counter() - started}
         finally:
-            _remove(_temporary(attempt.found))
+            attempt.clean_up()
         self._tell(attempt, report, now)
         return True
 
-    def _judge_slurm(self, refusal: str | None, found: SlurmFound) -> None:
-        if refusal is None:
-            self.slurm.status.error = self._refused_slurm = None
-        else:
-            self._refused_slurm = found.identity
-            self._refuse_slurm(refusal)
-
-    def _tell(self, attempt: _Attempt, report: Report, now: float) -> None:
+    def _tell(self, attempt: Attempt, report: Report, now: float) -> None:
         """What an operator should know of what was found."""
         for place, part in zip(attempt.found, report.inputs, strict=True):
             if part.source is None:
@@ -377,26 +216,21 @@ class Loader:
                 ahead_s = round(part.source.built_at - now)
                 self._log.warning("source is dated in the future", source=place.status.location, ahead_s=ahead_s)
 
-    def _stale_since(self, attempt: _Attempt, now: float) -> float | None:
-        report, current = attempt.report, self._ledger.current
-        if report is not None:
-            built_at, max_age_s = report.built_at, report.max_age_s
-        else:
-            assert current is not None
-            built_at, max_age_s = current.built_at, current.max_age_s
-        stale_at = built_at + self._limit_s(max_age_s)
-        return stale_at if stale_at <= now else None
-
     def _failed(self, error: PyrtrError) -> None:
         status = self.status
         status.error = str(error)
         status.failure_count += 1
         self.agenda.failed(self._clock())
         self._ledger.store.discard_new()
+        self._note_storage(error)
         if isinstance(error, StoreError):
             self._log.error("state can't be stored", reason=status.error)
         else:
             self._log.error("source refused", source=status.location, reason=status.error)
+
+    def _note_storage(self, error: PyrtrError) -> None:
+        if isinstance(error, StoreError):
+            self.status.storage_error = str(error)
 
     def _is_held(self, report: Report, now: float) -> bool:
         """Whether the load is to wait for an operator's word (see `guard`)."""
@@ -423,12 +257,6 @@ class Loader:
         """Nothing is held back any more; not before it is stored, since neither HOLD nor the word is to begin anew."""
         self.status.held = self.agenda.held_since = self._accepted = None
 
-    def _limit_s(self, max_age_s: float | None) -> float:
-        return min(self.agenda.policy.max_age_s, math.inf if max_age_s is None else max_age_s)
-
-    def _is_to_be_withdrawn(self, built_at: float, max_age_s: float | None, now: float) -> bool:
-        return self.agenda.policy.on_stale is OnStale.WITHDRAW and now - built_at >= self._limit_s(max_age_s)
-
     def _confirm(self) -> None:
         """A protocol may have said that what it gave before still holds."""
         moments = [place.built_at for place in self.places if place.status.is_used and place.feed.confirmed_at]
@@ -437,72 +265,24 @@ class Loader:
 
     # Making, committing, publishing
 
-    async def _compile(
-        self, task: Task, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float
-    ) -> Report:
-        store, current = self._ledger.store, self._ledger.current
-        paths = store.new_paths()
-        kept = None if current is None or not (self.slurm or task is Task.EXPIRE) else current.slurm
-        job = Job(
-            task=task,
-            now=now,
-            inputs=tuple(
-                place.input(found[place], store.path, paths.share(number))
-                for number, place in enumerate(self.places)
-                if place in found
-            ),
-            max_age_s=self.agenda.policy.max_age_s,
-            slurm=None if slurm is None else slurm.files,
-            slurm_kept=None if kept is None else str(store.path / kept.file),
-            current=None if current is None else str(current.table_path),
-            table=str(paths.table),
-            delta=str(paths.delta),
-            new_slurm=str(paths.slurm),
-        )
-        try:
-            return await process.run(job)
-        except StoreError as error:
-            self.status.storage_error = str(error)
-            for place in self.places:
-                place.forget()
-            await asyncio.to_thread(self._mend_table)
-            raise
-        except SourceError:
-            _remove(_temporary(found))
-            raise
-
-    def _mend_table(self) -> None:
-        """Write the current table's file again if it is damaged or gone: what we hold of it is whole."""
-        current = self._ledger.current
-        if current is None:
-            return
-        try:
-            read_table(current.table_path)
-        except StoreError as error:
-            self._log.error("table file written again", reason=str(error))
-            with contextlib.suppress(StoreError):
-                write_table(current.table_path, current.stored.table, current.stored.facts)
-
     async def _take_away(self, task: Task, built_at: float) -> bool:
         """Publish less than before: without what has expired, or nothing. Returns whether that was done."""
         now = self._clock()
-        found: dict[Place, Found | None] = {}
-        if task is Task.EXPIRE:
-            found = {place: None for place in self.places if place.share is not None}
         try:
-            report = await self._compile(task, found, None, now)
+            report = await self._looks.again(task, now)
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
             self._ledger.store.discard_new()
             self.status.expiry_error = str(error)
+            self._note_storage(error)
             self._log.error("payload can't be taken away", task=task, reason=str(error))
             return False
         self.status.expiry_error = None
         self.agenda.expired(self._clock(), has_failed=False)
         return True
 
-    async def _accept(self, task: Task, report: Report, attempt: _Attempt | None, now: float) -> None:
+    async def _accept(self, task: Task, report: Report, attempt: Attempt | None, now: float) -> None:
         """Commit what was compiled, and then publish it."""
         ledger, current = self._ledger, self._ledger.current
         paths = ledger.store.new_paths()
@@ -537,11 +317,7 @@ class Loader:
             max_age_s=report.max_age_s if attempt is not None or current is None else current.max_age_s,
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
-        try:
-            await ledger.commit(generation, () if step is None else (step,), task)
-        except StoreError as error:
-            self.status.storage_error = str(error)
-            raise
+        await ledger.commit(generation, () if step is None else (step,), task)
         self.status.storage_error = None
         self._adopt(generation)
         if not report.is_proved:
@@ -559,7 +335,7 @@ class Loader:
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
 
-    def _next_shares(self, attempt: _Attempt, report: Report) -> tuple[ShareRecord, ...]:
+    def _next_shares(self, attempt: Attempt, report: Report) -> tuple[ShareRecord, ...]:
         paths = self._ledger.store.new_paths()
         shares = (
             place.next_share(attempt.found[place], part, paths.share(self.places.index(place)))
@@ -567,12 +343,12 @@ class Loader:
         )
         return tuple(share for share in shares if share is not None)
 
-    def _metadata(self, shares: tuple[ShareRecord, ...], attempt: _Attempt, report: Report) -> Mapping[str, Any]:
+    def _metadata(self, shares: tuple[ShareRecord, ...], attempt: Attempt, report: Report) -> Mapping[str, Any]:
         """That of the first location in the table."""
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         return next(share.source.metadata for share in shares if share.key in used)
 
-    def _next_slurm(self, attempt: _Attempt, report: Report) -> SlurmRecord | None:
+    def _next_slurm(self, attempt: Attempt, report: Report) -> SlurmRecord | None:
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
         if not self.slurm:
             return None
@@ -581,7 +357,7 @@ class Loader:
             return SlurmRecord(name, report.slurm.digest, attempt.slurm.identity)
         return None if self._ledger.current is None else self._ledger.current.slurm
 
-    def _took(self, attempt: _Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
+    def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
         """This is what is served now."""
         by_key = {share.key: share for share in shares}
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
@@ -597,7 +373,7 @@ class Loader:
         next_expiry = generation.next_expiry
         self.agenda.next_expiry = generation.stored.facts.next_expiry if next_expiry is None else next_expiry
         self.agenda.built_at = generation.built_at
-        self.agenda.max_age_s = self._limit_s(generation.max_age_s)
+        self.agenda.max_age_s = self.agenda.policy.limit_s(generation.max_age_s)
         self.agenda.is_withdrawn = generation.is_withdrawn
 
     def _publish(self) -> None:
@@ -611,23 +387,9 @@ class Loader:
             return
         self._ledger.is_silent = False
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.
-        if current.is_withdrawn or not self._is_to_be_withdrawn(current.built_at, current.max_age_s, now):
+        if current.is_withdrawn or not self.agenda.policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now):
             self._publish()
-
-    def _discard(self, attempt: _Attempt) -> None:
-        self._ledger.store.discard_new()
-        _remove(_temporary(attempt.found))
 
     def _control_gate(self, now: float) -> None:
         is_closed = self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(now)
         self._gate(not is_closed)
-
-
-def _temporary(found: Mapping[Place, Found | None]) -> list[Path]:
-    return [each.path for each in found.values() if each is not None and each.is_temporary]
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        with contextlib.suppress(OSError):  # the next start removes it
-            path.unlink(missing_ok=True)

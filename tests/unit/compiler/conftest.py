@@ -23,7 +23,9 @@ def start(monkeypatch) -> Iterator[Start]:
 
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr("asyncio.to_thread", direct)
-    monkeypatch.setattr("pyrtr.compiler.loader.get_logger", Log)
+    log = Log()
+    for module in ("loader", "look"):
+        monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
     started: list[Program] = []
     with memory_folder() as folder:
 
