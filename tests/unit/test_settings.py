@@ -20,6 +20,9 @@ DEFAULTS = {
     "DATASOURCE": "RPKICLIENT",
     "JSONFILE": "-",
     "LOCATION": "json",
+    "SOURCE_CA": "-",
+    "SOURCE_CERT": "-",
+    "SOURCE_KEY": "-",
     "RELOAD": "900",
     "REFRESH": "3600",
     "RETRY": "600",
@@ -56,6 +59,8 @@ ACCEPTED = [
     ("LOCATION", "with space: and colon", Path("with space: and colon")),
     ("LOCATION", "\udcff", Path("\udcff")),
     ("JSONFILE", "old", Path("old")),
+    ("SOURCE_CA", "/etc/ssl/rpki.pem", Path("/etc/ssl/rpki.pem")),
+    ("SOURCE_CERT", "a, b:c", Path("a, b:c")),
     ("RELOAD", "1", 1),
     ("RELOAD", "86400", 86400),
     ("RELOAD", "0900", 900),
@@ -142,6 +147,7 @@ CONTRADICTIONS = [
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
+    ({"SOURCE_KEY": "k"}, "SOURCE_KEY='k': SOURCE_CERT is not set; expected a local file, beside SOURCE_CERT"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
 ]
 
@@ -151,6 +157,8 @@ CONSISTENT = [
     {"RTR_PORT": "0", "HTTP_PORT": "0"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
+    {"SOURCE_CERT": "both.pem"},
+    {"SOURCE_CERT": "cert.pem", "SOURCE_KEY": "key.pem"},
 ]
 
 SLIPS = [
