@@ -383,7 +383,16 @@ def test_settings_are_frozen():
 
 
 def test_what_is_written_reads_back():
-    settings = Settings(rtr_port=None, host=("::1", "localhost"), state=None, jsonfile="x", initial_serial=None)
+    settings = Settings(
+        rtr_port=None,
+        host=("::1", "localhost"),
+        state=None,
+        jsonfile="x",
+        source_ca="ca",
+        source_cert="cert",
+        source_key="key",
+        initial_serial=None,
+    )
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
     assert Settings.load(written)[0] == settings
 
