@@ -165,6 +165,8 @@ _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address
 _SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
 _SWITCHED = Syntax("True or False", _read_switch)
 _LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path or URL")
+_FILE = Syntax("a local file", Path, "path")
+_KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
 
 
@@ -201,6 +203,15 @@ class Settings(BaseSettings):
     )
     slurm: Annotated[tuple[Location, ...], _SLURM] = Field(
         (), description="files, folders or URLs with local exceptions (RFC 8416), applied to whatever the source is"
+    )
+    source_ca: Annotated[Path | None, _FILE] = Field(
+        None, description="certificates that HTTPS sources are checked against, in the place of the system's"
+    )
+    source_cert: Annotated[Path | None, _FILE] = Field(
+        None, description="certificate that is shown to HTTPS sources which ask for one"
+    )
+    source_key: Annotated[Path | None, _KEY_FILE] = Field(
+        None, description="its key, unencrypted, if that is not in the same file"
     )
     reload: Annotated[int, _whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
     refresh: Annotated[int, _whole(1, 86400, "seconds")] = Field(
@@ -252,6 +263,13 @@ class Settings(BaseSettings):
     @classmethod
     def _fall_back_on_jsonfile(cls, location: object, info: ValidationInfo) -> object:
         return info.data.get("jsonfile") or location if location is _DEFAULT_LOCATION else location
+
+    @field_validator("source_key")
+    @classmethod
+    def _check_source_key(cls, source_key: Path | None, info: ValidationInfo) -> Path | None:
+        if source_key is not None and info.data["source_cert"] is None:
+            raise ValueError("SOURCE_CERT is not set")
+        return source_key
 
     @field_validator("http_port")
     @classmethod

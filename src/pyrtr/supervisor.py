@@ -156,7 +156,8 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
 
 def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]:
     """The locations of the source and of SLURM files, each with what looks there."""
-    tls = FetchTls(settings.source_ca, settings.source_cert, settings.source_key)
+    files = (settings.source_ca, settings.source_cert, settings.source_key)
+    tls = FetchTls(*(None if path is None else str(path) for path in files))
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)

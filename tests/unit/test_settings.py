@@ -24,6 +24,9 @@ DEFAULTS = {
     "LOCATION": "json",
     "MERGE": "failover",
     "SLURM": "-",
+    "SOURCE_CA": "-",
+    "SOURCE_CERT": "-",
+    "SOURCE_KEY": "-",
     "RELOAD": "900",
     "REFRESH": "3600",
     "RETRY": "600",
@@ -67,6 +70,8 @@ ACCEPTED = [
     ("JSONFILE", "old", (Location("file", "old"),)),
     ("SLURM", "exceptions.json,/etc/slurm", (Location("file", "exceptions.json"), Location("file", "/etc/slurm"))),
     ("MERGE", "Union", Merge.UNION),
+    ("SOURCE_CA", "/etc/ssl/rpki.pem", Path("/etc/ssl/rpki.pem")),
+    ("SOURCE_CERT", "a, b:c", Path("a, b:c")),
     ("RELOAD", "1", 1),
     ("RELOAD", "86400", 86400),
     ("RELOAD", "0900", 900),
@@ -157,6 +162,7 @@ CONTRADICTIONS = [
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
+    ({"SOURCE_KEY": "k"}, "SOURCE_KEY='k': SOURCE_CERT is not set; expected a local file, beside SOURCE_CERT"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
 ]
 
@@ -166,6 +172,8 @@ CONSISTENT = [
     {"RTR_PORT": "0", "HTTP_PORT": "0"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
+    {"SOURCE_CERT": "both.pem"},
+    {"SOURCE_CERT": "cert.pem", "SOURCE_KEY": "key.pem"},
 ]
 
 SLIPS = [
@@ -391,7 +399,15 @@ def test_settings_are_frozen():
 
 def test_what_is_written_reads_back():
     settings = Settings(
-        rtr_port=None, host=("::1", "localhost"), state=None, jsonfile="x", slurm="x", initial_serial=None
+        slurm="x",
+        rtr_port=None,
+        host=("::1", "localhost"),
+        state=None,
+        jsonfile="x",
+        source_ca="ca",
+        source_cert="cert",
+        source_key="key",
+        initial_serial=None,
     )
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
     assert Settings.load(written)[0] == settings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pyrtr.compiler.job import Task
@@ -11,6 +13,8 @@ from pyrtr.settings import OnStale
 
 # After a failure the source is looked at again soon, and then less and less often, at the latest after RELOAD.
 FIRST_RETRY_S = 5.0
+# Up to this share of each pause is left out at random: when a server comes back, not all caches ask it at once.
+RETRY_JITTER = 0.5
 # Expiries follow one another at least this far apart, so that those of one second, or of a few, make one generation.
 EXPIRY_GAP_S = 1.0
 # The clock is looked at anew at least so often, since it may be set.
@@ -57,6 +61,7 @@ class Agenda:
         is_withdrawn: whether it was withdrawn because it is stale.
         held_since: when a load was first held back; None while none is.
         failure_count: looks in a row that came to nothing.
+        random: a number from 0 to below 1, any of them as likely as another.
     """
 
     policy: Policy
@@ -67,6 +72,7 @@ class Agenda:
     is_withdrawn: bool = False
     held_since: float | None = None
     failure_count: int = 0
+    random: Callable[[], float] = random.random
     _expired_at: float = field(default=-math.inf)
 
     def __post_init__(self) -> None:
@@ -110,7 +116,7 @@ class Agenda:
         """A look came to nothing."""
         retry_s = FIRST_RETRY_S * 2.0 ** min(self.failure_count, 30)
         self.failure_count += 1
-        self.load_at = now + min(self.policy.reload_s, retry_s)
+        self.load_at = now + min(self.policy.reload_s, retry_s) * (1 - RETRY_JITTER * self.random())
 
     def expired(self, now: float, *, has_failed: bool) -> None:
         """What had expired, or was stale, was taken away; or that came to nothing, and is tried again."""

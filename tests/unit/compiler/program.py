@@ -92,6 +92,7 @@ class Program:
             gate=self.gates.append,
             clock=lambda: self.now,
         )
+        self.loader.agenda.random = lambda: 0.0
         drive(self.loader.recover())
         return self
 

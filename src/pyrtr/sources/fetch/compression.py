@@ -136,9 +136,9 @@ class _Brotli:
         self._stream = brotli.Decompressor()
 
     def decode(self, octets: bytes) -> Iterator[bytes]:
-        yield self._stream.process(octets, output_buffer_limit=STEP_BYTES)
-        while not self._stream.can_accept_more_data():
-            yield self._stream.process(b"", output_buffer_limit=STEP_BYTES)
+        while piece := self._stream.process(octets, output_buffer_limit=STEP_BYTES):
+            yield piece
+            octets = b""  # it keeps what it has not used yet
         self.is_whole = self._stream.is_finished()
 
 
