@@ -15,8 +15,8 @@ from pyrtr.payload.slurm import (
     AspaFilter,
     KeyFilter,
     PrefixFilter,
-    SlurmFile,
     Slurmed,
+    SlurmFile,
     apply_slurm,
     conflicts,
 )
