@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from tests.examples import MAX_ASN, SKI, SPKI, aspa, key, vrp
@@ -193,7 +195,7 @@ def known(*members: str) -> str:
 
 
 # A list, a member of an entry, and what is said at that member's place about each text that stands there.
-BAD_MEMBERS: list[tuple[str, str, dict[str | None, str]]] = [
+BAD_MEMBERS: list[tuple[str, str, Mapping[Any, str]]] = [
     ("prefixFilters", "prefix", NO_PREFIXES),
     ("prefixFilters", "asn", NO_NUMBERS),
     ("prefixFilters", "comment", NO_COMMENTS),
@@ -226,7 +228,7 @@ BAD_MEMBERS: list[tuple[str, str, dict[str | None, str]]] = [
     ("aspaAssertions", "comment", NO_COMMENTS),
 ]
 # The same, where it takes several members to tell: said of the entry.
-BAD_ENTRIES: list[tuple[str, str, dict[str | None, str]]] = [
+BAD_ENTRIES: list[tuple[str, str, Mapping[Any, str]]] = [
     ("prefixFilters", "comment", {'"all"': NEITHER.format("prefix", "asn")}),
     ("bgpsecFilters", "comment", {'"all"': NEITHER.format("asn", "SKI")}),
     (
@@ -293,7 +295,7 @@ ENTRIES = [
 @pytest.mark.parametrize(("list_name", "entry", "value"), ENTRIES, ids=[f"{row[0]} {row[1][:60]}" for row in ENTRIES])
 def test_an_entry_is_read(list_name, entry, value):
     place = list(SECTION_OF).index(list_name)
-    expected = [()] * 6
+    expected: list[tuple[Any, ...]] = [()] * 6
     expected[place] = (value, value)
     for version in ("1", "2") if "aspa" not in list_name else ("2",):
         body = slurm(version, **{list_name: f"[{entry}, {entry}]"})
