@@ -101,7 +101,7 @@ def test_of_a_slurm_file_it_says_how_many_filters_and_assertions_there_are(capsy
     )
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "cut short": (data(ROA)[:-1], "not a whole JSON document: "),
     "not data": ("[]", ""),
     "a bad entry": (slurm(("AS1",)), "validationOutputFilters.prefixFilters[0].asn: expected a whole number from 0 "),
