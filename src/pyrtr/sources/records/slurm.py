@@ -25,7 +25,7 @@ from pyrtr.errors import PayloadError, SourceError
 from pyrtr.payload.slurm import AspaFilter, KeyFilter, Network, PrefixFilter, SlurmFile, conflicts
 from pyrtr.payload.values import MAX_ASN, SKI_BYTES, VRP, Aspa, RouterKey, is_der_sequence
 
-MAX_BODY_BYTES = 2**26  # half a million assertions
+MAX_BODY_BYTES = 2**24  # 200,000 assertions, which take seconds to read: more are no exceptions
 MAX_NAMED_CONFLICTS = 3  # in one error text
 
 _VERSION = "slurmVersion"
