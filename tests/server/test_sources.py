@@ -38,18 +38,14 @@ def looks(program: Program, result: str) -> float:
 
 def look(program: Program) -> None:
     """One more look, to its end."""
-    before = sum(
-        program.metrics()[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure")
-    )
 
-    def is_over() -> bool:
+    def count() -> float:
         metrics = program.metrics()
-        return (
-            sum(metrics[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure")) > before
-        )
+        return sum(metrics[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure"))
 
+    before = count()
     program.signal(signal.SIGHUP)
-    program.wait_for(is_over, what="it has looked")
+    program.wait_for(lambda: count() > before, what="it has looked")
 
 
 def test_a_url_is_followed_and_its_password_is_nowhere(tmp_path: Path) -> None:
@@ -94,7 +90,7 @@ def test_a_body_that_is_cut_anywhere_is_not_published_and_fetched_whole_next_tim
                     else:
                         server.answers["/json"] = response(cut, ETag='"other"', Content_Length=len(other))
                     look(program)
-                    assert looks(program, "failure") == number + 1
+                    assert looks(program, "failure") > number
                     sync = router.sync()
                     assert (sync.serial, sync.payload) == (serial, visible(2, SMALL))
                 asked = len(server.asked)
@@ -123,8 +119,7 @@ def test_the_next_location_takes_over_and_the_first_comes_back(tmp_path: Path) -
 def test_a_location_that_fails_never_empties_the_union(tmp_path: Path) -> None:
     first, second = tmp_path / "rpki.json", tmp_path / "second.json"
     second.write_bytes(document([OTHER]))
-    environment = {"MERGE": "union", "LOCATION": f"{first},{second}"}
-    with Program(tmp_path, **environment) as program, program.router() as router:
+    with Program(tmp_path, MERGE="union", LOCATION=f"{first},{second}") as program, program.router() as router:
         assert router.sync().payload == {*visible(2, SMALL), OTHER}
         second.unlink()
         look(program)
