@@ -109,7 +109,7 @@ REFUSED = [
     ("RTR_PORT", "65536"),
     ("HTTP_PORT", "65536"),
     ("RTR_PORT", "tcp://10.96.0.5:8323"),
-    ("DATASOURCE", "ROUTINATOR"),
+    ("DATASOURCE", "JSON"),
     ("LOCATION", "https://rpki.example/vrps.json"),
     ("LOCATION", "file:///json"),
     ("LOCATION", "one,two"),
