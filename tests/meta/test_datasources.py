@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ HEADING = b"ASN,IP Prefix,Max Length,Trust Anchor\n"
 
 
 @pytest.fixture
-def read(tmp_path, monkeypatch) -> Reader:
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """The reader of the example."""
     (example,) = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
     (tmp_path / "csv_export.py").write_text(example)

@@ -10,6 +10,7 @@ from tests.unit.sources.documents import NOW, document, roa
 
 from pyrtr.errors import SourceError
 from pyrtr.sources import auto, ccr, routinator, rpki_client
+from pyrtr.sources.records import document as records
 
 VRP = vrp("192.0.2.0/24", 24, 64496)
 BUILT = '{"buildtime": "2026-11-23T03:22:35Z"}'
@@ -68,7 +69,7 @@ def test_the_octets_are_free_to_go_once_they_are_decoded(monkeypatch):
         events.append("columns made")
         return make_columns(*arguments)
 
-    make_columns = rpki_client.document._vrps
-    monkeypatch.setattr(rpki_client.document, "_vrps", note_columns)
+    make_columns = records._vrps
+    monkeypatch.setattr(records, "_vrps", note_columns)
     auto.read(Octets(document(roa(), metadata=BUILT)), now=NOW)
     assert events == ["octets freed", "columns made"]

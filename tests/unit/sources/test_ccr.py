@@ -11,7 +11,7 @@ from tests.unit.sources.documents import NOW
 
 from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER, PayloadTable
-from pyrtr.payload.values import MAX_PROVIDERS
+from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey
 from pyrtr.sources.ccr import read
 
 EMPTY = state(sequence())
@@ -53,7 +53,7 @@ WHOLE = ccr(
     tas=state(sequence(canonical.octets(SKI))),
     rks=state(sequence(key_set(64496, canonical.router_key()))),
 )
-PAYLOAD = [
+PAYLOAD: tuple[VRP | RouterKey | Aspa, ...] = (
     vrp("192.0.2.0/24", 24, 0),
     vrp("192.0.2.0/24", 24, 64496),
     vrp("198.51.100.0/25", 26, 64496),
@@ -61,7 +61,7 @@ PAYLOAD = [
     key(64496),
     aspa(64496, 64497, 64498),
     aspa(64511, 0),
-]
+)
 
 
 def test_a_document_is_read():
