@@ -298,7 +298,8 @@ def test_a_trust_anchor_without_a_usable_vrp_is_there_with_0():
         assert count_by_anchor(loaded.facts) == {"mm": 1, name: 0}
 
 
-def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
+@pytest.mark.parametrize("reader", READERS)
+def test_the_octets_are_freed_before_the_columns_are_made(reader, monkeypatch):
     """A document has 100 MB; together they would need a quarter more memory."""
     events = []
     make_columns = records._vrps
@@ -312,7 +313,7 @@ def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
         return make_columns(*arguments)
 
     monkeypatch.setattr(records, "_vrps", note_columns)
-    read(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
+    reader.read(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
     assert events == ["octets freed", "columns made"]
 
 

@@ -145,4 +145,4 @@ def test_records_are_counted_by_kind_and_usable_ones_by_trust_anchor():
     _, loaded = read("rpki-prover-bgpsec")
     assert loaded.records == {"vrps": 0, "router_keys": 3, "aspas": 0}
     _, loaded = read("rpki-prover-aspa")
-    assert loaded.records == {"vrps": 0, "router_keys": 0, "aspas": 2}
+    assert loaded.records == {"vrps": 0, "router_keys": 0, "aspas": 3}
