@@ -197,10 +197,11 @@ class RouterSession:
         if self.phase is Phase.CLOSED:
             return
         was_silent = self.phase is Phase.ASKING and not self._has_heard
+        is_known_to_speak_it = self.held is not None and self.held.version is self._asked_version
         self._end()
-        if was_silent and self._asked_version > self._lowest:
+        if was_silent and not is_known_to_speak_it and self._asked_version > self._lowest:
             # Caches of old close without a word on a version that they do not know. So does one that crashes, which is
-            # why this version is not kept for ever.
+            # why the lower version is not kept for ever.
             self._step_down(Version(self._asked_version - 1), is_guessed=True)
             self.connect_at = now
         elif self._was_refused:  # 8210bis §7 leaves it to the cache; the lower version gets a connection of its own
