@@ -11,7 +11,7 @@ from tests.property.oracle import payload_of
 from pyrtr.payload.table import PayloadTable
 from pyrtr.session.actions import Action, Close, Note, Respond, Send
 from pyrtr.session.cache import CacheSession
-from pyrtr.session.router import Confirmed, Phase, RouterAction, RouterSession
+from pyrtr.session.router import Confirmed, Held, Phase, RouterAction, RouterSession
 from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import Timing
 
@@ -32,7 +32,7 @@ class Script:
         sent: what the router sent, oldest first.
         confirmed: the responses that ended well.
         notes: what it logged, by event.
-        closed: why it ended the connection that is open, or was.
+        closed: why it ended the connection; empty while it has not.
     """
 
     def __init__(self, session: RouterSession | None = None, now: float = 1000.0) -> None:
@@ -41,13 +41,13 @@ class Script:
         self.sent: list[bytes] = []
         self.confirmed: list[Confirmed] = []
         self.notes: dict[str, Note] = {}
-        self.closed: str | None = None
+        self.closed = ""
 
     def open(self) -> bytes:
         """Open a connection; what the router asks first."""
         assert self.session.phase is Phase.CLOSED
         assert self.session.connect_at <= self.now, "a connection that is not due yet"
-        self.closed = None
+        self.closed = ""
         self._do(self.session.opened(self.now))
         return self.sent[-1]
 
@@ -60,7 +60,7 @@ class Script:
 
     def report(self) -> Pdu:
         """The Error Report that the router sent last, after which it closed."""
-        assert self.closed is not None
+        assert self.closed
         assert self.session.phase is Phase.CLOSED
         return parse(self.sent[-1])
 
@@ -82,16 +82,20 @@ class Script:
         return self.sent[start:]
 
     @property
+    def held(self) -> Held:
+        assert self.session.held is not None
+        return self.session.held
+
+    @property
     def payload(self) -> set[Value]:
         """What the router holds."""
-        assert self.session.held is not None
-        values = payload_of(self.session.held.table)
+        values = payload_of(self.held.table)
         assert len(set(values)) == len(values)
         return set(values)
 
     def _do(self, actions: Iterable[RouterAction]) -> None:
         for action in actions:
-            assert self.closed is None, f"{action} after {self.closed}"
+            assert not self.closed, f"{action} after {self.closed}"
             match action:
                 case Send(data):
                     self.sent.append(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conformance.link import Link, Script, router_session
+from tests.examples import Payload
 from tests.property.oracle import FIRST_VERSION
 from tests.property.strategies import histories, pdus, versions
 
@@ -15,7 +16,7 @@ from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import CacheResponse, EndOfData, Timing
 
 
-def seen(version: int, values: list) -> set:
+def seen(version: int, values: list[Payload]) -> set[Payload]:
     """What a router of this version holds: of two ASPAs of a customer the later one counts."""
     latest = {getattr(value, "customer_asn", value): value for value in values}
     return {value for value in latest.values() if version >= FIRST_VERSION[type(value)]}

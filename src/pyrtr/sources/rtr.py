@@ -46,7 +46,7 @@ class Options(Protocol):
     """The settings that count here."""
 
     @property
-    def reload(self) -> int:
+    def reload(self) -> float:
         """The longest pause between queries, seconds."""
 
     @property
