@@ -329,7 +329,7 @@ def _state(source: Path, folder: Path, step_count: int, change_count: int) -> li
     deltas = difference(whole, less), difference(less, whole)
     place = folder / f"state-{step_count}"
     store = Store(place)
-    path, _ = store.new_paths()
+    path = store.new_paths().table
     write_table(path, whole, loaded.facts)
     stored, history, session_ids = read_table(path), History(), new_session_ids()
     commit_s = 0.0
@@ -338,7 +338,7 @@ def _state(source: Path, folder: Path, step_count: int, change_count: int) -> li
         history = history.followed_by(step, max_steps=step_count, table_size=len(whole))
         generation = Generation(session_ids, serial + 1, 0.0, stored, path, history, 0.0, False, {})
         start = time.perf_counter()
-        store.commit(generation, step, "load")
+        store.commit(generation, (step,), "load")
         commit_s = time.perf_counter() - start
     store.close()
     open_s = _seconds(lambda: Store(place).close(), 3)

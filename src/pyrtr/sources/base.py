@@ -49,6 +49,21 @@ class Loaded(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
 
 
+class SourceReport(msgspec.Struct, frozen=True):
+    """What an operator is told of a document.
+
+    Attributes:
+        metadata, records, dropped: as `Loaded` has them.
+        built_at: Unix time from which the age of the data is counted: when the validator wrote it, as it says itself,
+            or else when the source was last written to.
+    """
+
+    metadata: dict[str, Any]
+    records: dict[str, int]
+    dropped: dict[str, int]
+    built_at: float
+
+
 class Reader(Protocol):
     """Reads a document."""
 
@@ -70,6 +85,7 @@ class Found:
         is_temporary: whether it is ours to remove when it is read.
         modified: when it was last written, as far as the source says (Unix seconds).
         validators: what to look with next time, once this was accepted.
+        max_age_s: seconds after `modified` from which the source itself holds the data to be stale, if it says so.
     """
 
     path: Path
@@ -77,10 +93,21 @@ class Found:
     is_temporary: bool
     modified: float
     validators: Validators
+    max_age_s: float | None = None
 
 
 class Feed(Protocol):
     """One location that is followed."""
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """Unix time at which the source last said that what it gave before still holds.
+
+        None where no protocol says so: a document is as old as it says itself.
+        """
+
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What an operator is told of it besides, by name: numbers become metrics, too."""
 
     async def look(self, known: Validators | None) -> Found | None:
         """Look at the location once.

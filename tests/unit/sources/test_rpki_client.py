@@ -12,7 +12,7 @@ from tests.unit.sources.documents import KEY, NOW, customer, document, providers
 
 from pyrtr.payload.table import NEVER, count_by_anchor
 from pyrtr.payload.values import MAX_PROVIDERS
-from pyrtr.sources import rpki_client
+from pyrtr.sources.records import document as document_module
 from pyrtr.sources.rpki_client import read
 
 VRP = vrp("192.0.2.0/24", 24, 64496)
@@ -264,7 +264,7 @@ def test_a_trust_anchor_without_a_usable_vrp_is_there_with_0():
 def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
     """A document has 100 MB; together they would need a quarter more memory."""
     events = []
-    make_columns = rpki_client._vrps
+    make_columns = document_module._vrps
 
     class Octets(bytes):
         def __del__(self):
@@ -274,7 +274,7 @@ def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
         events.append("columns made")
         return make_columns(*arguments)
 
-    monkeypatch.setattr(rpki_client, "_vrps", note_columns)
+    monkeypatch.setattr(document_module, "_vrps", note_columns)
     read(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
     assert events == ["octets freed", "columns made"]
 
