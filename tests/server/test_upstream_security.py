@@ -115,7 +115,7 @@ async def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
         async with following(url, tmp_path, replace(options, source_cert=None)) as follows:
             assert "next attempt in" in await follows.refusal()  # TLS 1.3 tells only after the handshake, if at all
         async with following(url, tmp_path, replace(options, source_cert=tmp_path / "none")) as follows:
-            assert "can't be used: no such file or directory" in await follows.refusal()
+            assert "unencrypted: no such file or directory" in await follows.refusal()
 
 
 async def test_ssh(tmp_path: Path) -> None:

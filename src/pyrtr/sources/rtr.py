@@ -22,6 +22,7 @@ import msgspec
 
 from pyrtr.errors import SourceError
 from pyrtr.logs import get_logger
+from pyrtr.processes import ending
 from pyrtr.sources.base import Found, Validators
 from pyrtr.sources.location import Location
 from pyrtr.sources.upstream.messages import AGAIN, Confirmation, Loss, Message, Order, Remark, Written
@@ -77,14 +78,20 @@ class RtrFeed:
         location: where it is, as it may be shown.
         confirmation: what it said last, and when; None before that.
         loss: why it does not answer; None while it does.
+        loss_count: how often it stopped to.
+        confirmed_at: when it last said that it has the set that the last look knew (Unix seconds), None if never.
     """
 
     def __init__(self, location: str, order: Order) -> None:
         self.location = location
         self.confirmation: Confirmation | None = None
         self.loss: Loss | None = None
+        self.loss_count = 0
+        self.confirmed_at: float | None = None
         self._order = order
         self._path: Path | None = None  # a table file that nobody has taken yet
+        self._known_digest: str | None = None
+        self._is_written_again = True
         self._expires_at = 0.0
         self._process: asyncio.subprocess.Process | None = None
         self._news = asyncio.Event()
@@ -98,6 +105,18 @@ class RtrFeed:
         """
         return None if self.confirmation is None else self._expires_at
 
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What an operator is told of the cache."""
+        confirmation = self.confirmation
+        return {
+            "version": None if confirmation is None else confirmation.version,
+            "session_id": None if confirmation is None else confirmation.session_id,
+            "serial": None if confirmation is None else confirmation.serial,
+            "confirmed_at": None if confirmation is None else confirmation.confirmed_at,
+            "expires_at": self.expires_at,
+            "losses": self.loss_count,
+        }
+
     async def look(self, known: Validators | None) -> Found | None:
         """What the cache has (see `sources.base.Feed`): the table, or None if it is the one that `known` names.
 
@@ -106,21 +125,27 @@ class RtrFeed:
         """
         if self.confirmation is None and self.loss is None:
             await self._wait_for(lambda: self.confirmation is not None or self.loss is not None, FIRST_ANSWER_S)
+        self._know(known)
         confirmation = self.confirmation
         if confirmation is None or time.time() >= self._expires_at:
             raise SourceError(self._trouble())
-        if known is not None and known.get("digest") == confirmation.digest:
+        if confirmation.digest == self._known_digest:
             if self.loss is not None:
                 raise SourceError(self._trouble())
             return None
         if self._path is None:
-            self._ask_again()
-            await self._wait_for(lambda: self._path is not None, WRITE_S)
-        path, self._path = self._path, None
-        if path is None:
+            await self._have_written_again()
+        confirmation, path, self._path = self.confirmation, self._path, None
+        if path is None or confirmation is None:
             raise SourceError(self._trouble())
-        assert self.confirmation is not None
-        return Found(path, True, True, self.confirmation.confirmed_at, _validators(self.confirmation))
+        return Found(
+            path,
+            is_table=True,
+            is_temporary=True,
+            modified=confirmation.confirmed_at,
+            validators=_validators(confirmation),
+            max_age_s=confirmation.expires_at - confirmation.confirmed_at,
+        )
 
     async def watch(self, trigger: Callable[[], None]) -> None:
         """Run the follower, for ever, and call `trigger` when the set changes, and when the cache is lost or back."""
@@ -154,11 +179,12 @@ class RtrFeed:
             self._process = process
             while line := await process.stdout.readline():
                 self._heard(msgspec.json.decode(line, type=Message), trigger)
-            return _ending(await process.wait(), await errors)
+            return ending(await process.wait(), await errors)
         except (ValueError, msgspec.MsgspecError) as error:  # a line without end, or no message
             return f"said what makes no sense: {error}"
         finally:
             self._process = None
+            self._is_written_again = True  # or never
             errors.cancel()
             if process.returncode is None:
                 process.kill()
@@ -169,7 +195,9 @@ class RtrFeed:
             case Remark(event, fields, is_warning):
                 (self._log.warning if is_warning else self._log.info)(event, source=self.location, **fields)
             case Written(path):
-                self._keep(path)
+                self._is_written_again = True
+                if path is not None:
+                    self._keep(path)
             case Loss():
                 self._lost(message, trigger)
             case Confirmation():
@@ -178,6 +206,7 @@ class RtrFeed:
 
     def _lost(self, loss: Loss, trigger: Callable[[], None]) -> None:
         former, self.loss = self.loss, loss
+        self.loss_count += former is None
         if loss.is_final:
             self._expires_at = min(self._expires_at, time.time())
         if former is None or former.reason != loss.reason:
@@ -190,6 +219,8 @@ class RtrFeed:
         former, was_lost = self.confirmation, self.loss is not None
         self.confirmation, self.loss = confirmation, None
         self._expires_at = confirmation.expires_at
+        if confirmation.digest == self._known_digest:
+            self.confirmed_at = confirmation.confirmed_at
         if confirmation.path is not None:
             self._keep(confirmation.path)
         if former is None or was_lost:
@@ -208,10 +239,21 @@ class RtrFeed:
                     self._news.clear()
                     await self._news.wait()
 
-    def _ask_again(self) -> None:
-        """What was handed out was not accepted, or not for long: the follower writes it once more."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(AGAIN)
+    def _know(self, known: Validators | None) -> None:
+        """The caller has accepted this, and asks whether it still holds."""
+        digest = None if known is None else known.get("digest")
+        if digest != self._known_digest:
+            self._known_digest, self.confirmed_at = digest, None
+        if digest is not None and self.confirmation is not None and self.confirmation.digest == digest:
+            self.confirmed_at = self.confirmation.confirmed_at
+
+    async def _have_written_again(self) -> None:
+        """What was handed out was not accepted, or not for long: the follower writes it once more, if it has it."""
+        if self._process is None or self._process.stdin is None:
+            return
+        self._is_written_again = False
+        self._process.stdin.write(AGAIN)
+        await self._wait_for(lambda: self._is_written_again, WRITE_S)
 
     def _trouble(self) -> str:
         if self.loss is not None:
@@ -293,9 +335,3 @@ async def _tail(stream: asyncio.StreamReader) -> bytes:
     while data := await stream.read(_STDERR_BYTES):
         tail = (tail + data)[-_STDERR_BYTES:]
     return tail
-
-
-def _ending(status: int, errors: bytes) -> str:
-    what = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    lines = errors.decode("utf-8", "replace").strip().splitlines()
-    return f"{what}: {lines[-1]}" if lines else what

@@ -7,10 +7,8 @@ a table file whenever the set has changed, says so on standard output, and dies 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +19,7 @@ import numpy as np
 
 from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.table import NEVER, Facts, PayloadTable
+from pyrtr.processes import end_with_parent
 from pyrtr.session.actions import Close, Note, Send
 from pyrtr.session.router import Confirmed, Held, Phase, RouterAction, RouterSession
 from pyrtr.sources.upstream.messages import AGAIN, Confirmation, Loss, Message, Order, Remark, Written
@@ -31,7 +30,6 @@ TRUST_ANCHOR = "rtr"  # the protocol does not tell the real ones
 # Pauses are stretched by up to this part, so that what was cut off together does not come back together.
 JITTER = 0.1
 MAX_TEXT = 500  # of what a cache writes into an Error Report, on its way into a log
-_PR_SET_PDEATHSIG = 1
 
 
 class Follower:
@@ -112,8 +110,7 @@ class Follower:
     def write_again(self) -> None:
         """The table file is wanted once more."""
         held = self._session.held
-        if held is not None and (path := self._write(held)) is not None:
-            self._tell(Written(path))
+        self._tell(Written(None if held is None else self._write(held)))
 
     def _confirm(self, held: Held) -> None:
         path = None
@@ -201,11 +198,7 @@ def _tell(message: Message) -> None:
 
 def main() -> None:
     """Follow for the process whose id is the argument, until its end or that of standard input."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):  # it ended before the line above took effect
-        return
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # sent to the whole group; we end with our parent
-        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
     asyncio.run(_follow())
 
 

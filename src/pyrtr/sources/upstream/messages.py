@@ -60,9 +60,9 @@ class Confirmation(msgspec.Struct, frozen=True, tag="confirmation"):
 
 
 class Written(msgspec.Struct, frozen=True, tag="written"):
-    """The table of the last confirmation was written once more, as `AGAIN` asked for; `path` is its file."""
+    """The answer to `AGAIN`: `path` is another file of the set that was confirmed last, None if it is not held."""
 
-    path: str
+    path: str | None
 
 
 class Loss(msgspec.Struct, frozen=True, tag="loss"):

@@ -103,13 +103,16 @@ def _tls_context(order: Order) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=order.ca)
     except OSError as error:
-        raise SourceError(f"CA file {order.ca}: {words(error)}") from error
+        raise SourceError(f"SOURCE_CA: {order.ca} holds no certificates that can be read: {words(error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if order.cert is not None:
         try:
-            context.load_cert_chain(order.cert, order.key)
+            # Nobody is there to be asked for a password.
+            context.load_cert_chain(order.cert, order.key, password="")
         except OSError as error:
-            raise SourceError(f"certificate {order.cert} with key {order.key} can't be used: {words(error)}") from error
+            names = " and ".join(filter(None, (order.cert, order.key)))
+            reason = f"{names} hold no certificate with its key, unencrypted: {words(error)}"
+            raise SourceError(f"SOURCE_CERT, SOURCE_KEY: {reason}") from error
     return context
 
 
