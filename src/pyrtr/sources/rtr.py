@@ -144,7 +144,7 @@ class RtrFeed:
             is_temporary=True,
             modified=confirmation.confirmed_at,
             validators=_validators(confirmation),
-            max_age_s=confirmation.expires_at - confirmation.confirmed_at,
+            max_age_s=confirmation.expire,
         )
 
     async def watch(self, trigger: Callable[[], None]) -> None:
@@ -218,7 +218,7 @@ class RtrFeed:
     def _confirmed(self, confirmation: Confirmation, trigger: Callable[[], None]) -> None:
         former, was_lost = self.confirmation, self.loss is not None
         self.confirmation, self.loss = confirmation, None
-        self._expires_at = confirmation.expires_at
+        self._expires_at = confirmation.confirmed_at + confirmation.expire
         if confirmation.digest == self._known_digest:
             self.confirmed_at = confirmation.confirmed_at
         if confirmation.path is not None:

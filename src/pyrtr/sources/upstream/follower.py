@@ -127,7 +127,7 @@ class Follower:
                 state.session_id,
                 state.serial,
                 _unix(held.confirmed_at),
-                _unix(held.expires_at),
+                held.timing.expire,
             )
         )
 

@@ -40,14 +40,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confirmation(msgspec.Struct, frozen=True, tag="confirmation"):
-    """The cache has said what it has. Times are Unix seconds.
+    """The cache has said what it has.
 
     Attributes:
         path: the table file that was written, None where the set is the same as before.
         digest: of the table file, as hexadecimal digits: the same for the same set.
         version, session_id, serial: of the cache.
-        confirmed_at: when it said so.
-        expires_at: until when the set may be used without another word of it.
+        confirmed_at: when it said so (Unix seconds).
+        expire: seconds for which the set may be used without another word of it.
     """
 
     path: str | None
@@ -56,7 +56,7 @@ class Confirmation(msgspec.Struct, frozen=True, tag="confirmation"):
     session_id: int
     serial: int
     confirmed_at: float
-    expires_at: float
+    expire: int
 
 
 class Written(msgspec.Struct, frozen=True, tag="written"):
