@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.conformance.harness import SAMPLE, SESSION_IDS, aspa, seen_by, vrp
+from tests.conformance.harness import SAMPLE, SESSION_IDS, aspa, key, seen_by, vrp
 from tests.conformance.link import CEILING_S, DEFAULT_TIMING, Link, Script, router_session
 from tests.model_core import error_report, reset_query, serial_query
 
@@ -16,6 +16,7 @@ from pyrtr.wire.pdu import (
     CacheReset,
     CacheResponse,
     EndOfData,
+    Key,
     Pdu,
     Prefix,
     ResetQuery,
@@ -410,6 +411,7 @@ def test_reports_without_end_end_the_connection():
 HOST_BITS = encode(V2, Prefix(ONE, announce=True)).replace(b"\xc0\x00\x02\x00", b"\xc0\x00\x02\x01")
 MAX_LENGTH = encode(V2, Prefix(ONE, announce=True)).replace(b"\x18\x18", b"\x18\x21")
 ASPA_LIST = encode(V2, AspaAnnounce(aspa(64496, 64497, 64498))).replace(b"\xfb\xf2", b"\xfb\xf1")
+NOT_DER = encode(V2, Key(key(), announce=True)).replace(b"\x30\3", b"\x30\2")
 BEGIN = encode(V2, CacheResponse(SESSION))
 END = encode(V2, EndOfData(SESSION, 2, Timing()))
 
@@ -427,6 +429,13 @@ END = encode(V2, EndOfData(SESSION, 2, Timing()))
         pytest.param((BEGIN, encode(V2, announce(aspa(64496, 64497))) * 2, END), 7, id="ASPA twice"),
         pytest.param((BEGIN, b"\2\x0b\0\0" + b"\0\0\0\x0c" + b"\0\0\xfb\xf0", END), 6, id="ASPA withdrawn unknown"),
         pytest.param((BEGIN, b"\2\x0b\1\0" + b"\0\0\0\x0c" + b"\0\0\xfb\xf0", END), 9, id="ASPA of no provider"),
+        pytest.param((BEGIN, encode(V2, Key(key(), announce=True)) * 2, END), 7, id="router key twice"),
+        pytest.param((BEGIN, encode(V2, Key(key(), announce=False)), END), 6, id="router key withdrawn unknown"),
+        pytest.param(
+            (BEGIN, encode(V2, Key(key(), announce=True)).replace(b"\x30\3", b"\x30\2"), END),
+            0,
+            id="SPKI that is no DER",
+        ),
         pytest.param((BEGIN, encode(V2, EndOfData(SESSION + 1, 2, Timing()))), 0, id="other session at the end"),
         pytest.param((encode(V2, CacheResponse(SESSION + 1)),), 0, id="other session at the beginning"),
         pytest.param((notify(2, SESSION + 1),), 0, id="other session in a notify"),
