@@ -205,13 +205,19 @@ class Settings(BaseSettings):
         (), description="files, folders or URLs with local exceptions (RFC 8416), applied to whatever the source is"
     )
     source_ca: Annotated[Path | None, _FILE] = Field(
-        None, description="certificates that HTTPS sources are checked against, in the place of the system's"
+        None, description="certificates that HTTPS and rtr+tls sources are checked against, in the place of the system's"
     )
     source_cert: Annotated[Path | None, _FILE] = Field(
-        None, description="certificate that is shown to HTTPS sources which ask for one"
+        None, description="certificate that is shown to HTTPS and rtr+tls sources which ask for one"
     )
     source_key: Annotated[Path | None, _KEY_FILE] = Field(
         None, description="its key, unencrypted, if that is not in the same file"
+    )
+    source_ssh_key: Annotated[Path | None, _FILE] = Field(
+        None, description="private key, unencrypted, to log in with at rtr+ssh sources"
+    )
+    source_known_hosts: Annotated[Path | None, _FILE] = Field(
+        None, description="host keys that rtr+ssh sources are checked against; without it none is connected to"
     )
     reload: Annotated[int, _whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
     refresh: Annotated[int, _whole(1, 86400, "seconds")] = Field(
