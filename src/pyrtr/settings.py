@@ -205,7 +205,7 @@ class Settings(BaseSettings):
         (), description="files, folders or URLs with local exceptions (RFC 8416), applied to whatever the source is"
     )
     source_ca: Annotated[Path | None, _FILE] = Field(
-        None, description="certificates that HTTPS and rtr+tls sources are checked against, in the place of the system's"
+        None, description="CAs that HTTPS and rtr+tls sources are checked against, in the place of the system's"
     )
     source_cert: Annotated[Path | None, _FILE] = Field(
         None, description="certificate that is shown to HTTPS and rtr+tls sources which ask for one"
