@@ -21,11 +21,11 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
-from pyrtr.sources.base import kinds
+from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, schemes
 from pyrtr.sources.location import Location, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -153,6 +153,13 @@ def _read_locations(text: str) -> tuple[Location, ...]:
     return tuple(dict.fromkeys(Location.parse(part.strip()) for part in text.split(",")))
 
 
+def _require_schemes(locations: tuple[Location, ...], allowed: Sequence[str], whose: str) -> None:
+    for location in locations:
+        if location.scheme not in allowed:
+            named = ", ".join("a local path" if scheme == "file" else f"{scheme}://" for scheme in allowed)
+            raise ValueError(f"{location} is no place for {whose}, which takes {named}")
+
+
 def _read_folder(text: str) -> Path | None:
     if (switch := _SWITCH.get(text.lower())) is True:
         raise ValueError
@@ -205,13 +212,19 @@ class Settings(BaseSettings):
         (), description="files, folders or URLs with local exceptions (RFC 8416), applied to whatever the source is"
     )
     source_ca: Annotated[Path | None, _FILE] = Field(
-        None, description="certificates that HTTPS sources are checked against, in the place of the system's"
+        None, description="CAs that HTTPS and rtr+tls sources are checked against, in the place of the system's"
     )
     source_cert: Annotated[Path | None, _FILE] = Field(
-        None, description="certificate that is shown to HTTPS sources which ask for one"
+        None, description="certificate that is shown to HTTPS and rtr+tls sources which ask for one"
     )
     source_key: Annotated[Path | None, _KEY_FILE] = Field(
         None, description="its key, unencrypted, if that is not in the same file"
+    )
+    source_ssh_key: Annotated[Path | None, _FILE] = Field(
+        None, description="private key, unencrypted, to log in with at rtr+ssh sources"
+    )
+    source_known_hosts: Annotated[Path | None, _FILE] = Field(
+        None, description="host keys that rtr+ssh sources are checked against; without it none is connected to"
     )
     reload: Annotated[int, _whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
     refresh: Annotated[int, _whole(1, 86400, "seconds")] = Field(
@@ -270,6 +283,19 @@ class Settings(BaseSettings):
         if source_key is not None and info.data["source_cert"] is None:
             raise ValueError("SOURCE_CERT is not set")
         return source_key
+
+    @field_validator("location")
+    @classmethod
+    def _check_location(cls, location: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if kind := info.data.get("datasource"):
+            _require_schemes(location, schemes(kind), f"DATASOURCE={kind}")
+        return location
+
+    @field_validator("slurm")
+    @classmethod
+    def _check_slurm(cls, slurm: tuple[Location, ...]) -> tuple[Location, ...]:
+        _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
+        return slurm
 
     @field_validator("http_port")
     @classmethod

@@ -27,6 +27,8 @@ DEFAULTS = {
     "SOURCE_CA": "-",
     "SOURCE_CERT": "-",
     "SOURCE_KEY": "-",
+    "SOURCE_SSH_KEY": "-",
+    "SOURCE_KNOWN_HOSTS": "-",
     "RELOAD": "900",
     "REFRESH": "3600",
     "RETRY": "600",
@@ -407,6 +409,8 @@ def test_what_is_written_reads_back():
         source_ca="ca",
         source_cert="cert",
         source_key="key",
+        source_ssh_key="ssh",
+        source_known_hosts="hosts",
         initial_serial=None,
     )
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
