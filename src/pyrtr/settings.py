@@ -382,8 +382,9 @@ VARIABLES = _variables()
 def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
-    value = masked(detail["input"]) if isinstance(detail["input"], str) else detail["input"]
-    return f"{name}={value!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
+    syntax, given = VARIABLES[name].syntax, detail["input"]
+    value = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
+    return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:

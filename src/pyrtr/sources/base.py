@@ -24,6 +24,8 @@ from pyrtr import sources
 
 if TYPE_CHECKING:
     from pyrtr.payload.table import Facts, PayloadTable
+    from pyrtr.settings import Settings
+    from pyrtr.sources.location import Location
 
 DOCUMENT_SCHEMES = ("file", "http", "https")
 
@@ -137,7 +139,7 @@ class Follows(Protocol):
 
     SCHEMES: Sequence[str]
 
-    def feed(self, location: Location, folder: Path, options: Any) -> Feed:
+    def feed(self, location: Location, folder: Path, options: Settings) -> Feed:
         """What follows one location.
 
         Args:
