@@ -14,9 +14,12 @@ import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,10 @@ from pyrtr.server.pump import Pump
 from pyrtr.server.registry import MIN_SLICE_BYTES
 from pyrtr.sources import ccr, rpki_client
 from pyrtr.sources.base import Reader
+from pyrtr.sources.fetch import http
+from pyrtr.sources.fetch.feed import DocumentFeed
+from pyrtr.sources.fetch.request import FetchTls, Limits, Request
+from pyrtr.sources.location import Location
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Generation, Store
 from pyrtr.store.table_file import read_table, write_table
@@ -307,6 +314,56 @@ def _accept_of(pid: int, address: Address) -> tuple[str, str]:
     return f"{waiting} of {WAITING} served", "afterwards served" if later else "afterwards NOT served"
 
 
+def fetch(run: Run) -> None:
+    """Fetching over HTTP in the serving process, on a thread, and in a process of its own."""
+    title(f"fetch: {run.inputs.size_mb:,.0f} MB over HTTP on loopback, on a thread, and in a process of its own")
+    handler = partial(_QuietHandler, directory=run.inputs.first.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/{run.inputs.first.name}"
+        for name, is_apart in (("thread", False), ("process", True)):
+            seconds, longest, serving, fetching = _alone(_fetch, url, run.folder, is_apart)
+            line(f"{name}: whole; longest pause of the event loop", milliseconds(seconds), milliseconds(longest))
+            line(f"{name}: memory, peak; of the fetch process", mebibytes(serving), mebibytes(fetching))
+        server.shutdown()
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _fetch(url: str, folder: Path, is_apart: bool) -> tuple[float, float, int, int]:
+    async def apart() -> None:
+        found = await DocumentFeed(Location.parse(url), folder, FetchTls()).look(None)
+        assert found is not None
+        found.path.unlink()
+
+    async def here() -> None:
+        body = folder / "body"
+        await asyncio.to_thread(http.get, Request(url, {}, str(body), FetchTls(), Limits()))
+        body.unlink()
+
+    def child_peak() -> int:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return max((memory_kib(int(child), "VmHWM") for child in children), default=0)
+
+    async def work() -> tuple[float, float, int]:
+        start = time.perf_counter()
+        fetching = asyncio.create_task(apart() if is_apart else here())
+        longest, last, peak = 0.0, start, 0
+        while not fetching.done():
+            await asyncio.sleep(TICK_S)
+            longest, last = max(longest, time.perf_counter() - last - TICK_S), time.perf_counter()
+            peak = child_peak() or peak  # the last that is seen of it: at first it is a copy of ours
+        await fetching
+        return time.perf_counter() - start, longest, peak
+
+    pid = os.getpid()
+    seconds, longest, peak = asyncio.run(work())
+    return seconds, longest, memory_kib(pid, "VmHWM"), peak
+
+
 def poll(run: Run) -> None:
     """What a look at a path costs."""
     title("poll: a look at the source's path")
@@ -395,6 +452,7 @@ DECISIONS: dict[str, Callable[[Run], None]] = {
     "image": image,
     "slices": slices,
     "accept": accept,
+    "fetch": fetch,
     "poll": poll,
     "state": state,
     "ccr": canonical,
