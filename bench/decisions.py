@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import importlib
 import os
 import resource
 import shutil
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,9 @@ from typing import Any
 
 import numpy as np
 import uvloop
+from tests.unit.sources.canonical import address, family, roa_set, sequence
+from tests.unit.sources.canonical import ccr as encode_ccr
+from tests.unit.sources.canonical import state as seal
 
 from bench import inputs
 from bench.programs import Address, memory_kib, pyrtr
@@ -34,7 +39,8 @@ from pyrtr.payload.order import vrps_of
 from pyrtr.payload.table import PayloadTable, sort_unique
 from pyrtr.server.pump import Pump
 from pyrtr.server.registry import MIN_SLICE_BYTES
-from pyrtr.sources import rpki_client
+from pyrtr.sources import ccr, rpki_client
+from pyrtr.sources.base import Reader
 from pyrtr.sources.fetch import http
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls, Limits, Request
@@ -386,7 +392,7 @@ def _state(source: Path, folder: Path, step_count: int, change_count: int) -> li
     deltas = difference(whole, less), difference(less, whole)
     place = folder / f"state-{step_count}"
     store = Store(place)
-    path, _ = store.new_paths()
+    path = store.new_paths().table
     write_table(path, whole, loaded.facts)
     stored, history, session_ids = read_table(path), History(), new_session_ids()
     commit_s = 0.0
@@ -395,7 +401,7 @@ def _state(source: Path, folder: Path, step_count: int, change_count: int) -> li
         history = history.followed_by(step, max_steps=step_count, table_size=len(whole))
         generation = Generation(session_ids, serial + 1, 0.0, stored, path, history, 0.0, False, {})
         start = time.perf_counter()
-        store.commit(generation, step, "load")
+        store.commit(generation, (step,), "load")
         commit_s = time.perf_counter() - start
     store.close()
     open_s = _seconds(lambda: Store(place).close(), 3)
@@ -407,6 +413,39 @@ def _state(source: Path, folder: Path, step_count: int, change_count: int) -> li
     ]
 
 
+def canonical(run: Run) -> None:
+    """What reading a CCR costs, beside JSON of the same VRPs."""
+    title("ccr: a million VRPs as CCR and as JSON, up to the sorted table")
+    path = run.folder / "ccr"
+    _alone(_write_ccr, run.inputs.first, path)
+    for name, module, source in (("CCR", ccr, path), ("JSON", rpki_client, run.inputs.first)):
+        seconds, peak = _alone(_read, module.__name__, source)
+        line(name, f"{seconds:.2f} s", f"{mebibytes(peak)} at most, of {mebibytes(source.stat().st_size / 1024)}")
+
+
+def _write_ccr(source: Path, path: Path) -> None:
+    families: dict[int, dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+    table = _table(source)
+    for afi, rows in ((1, table.ipv4), (2, table.ipv6)):
+        for vrp in vrps_of(rows):
+            max_length = None if vrp.max_length == vrp.prefix.prefixlen else vrp.max_length
+            families[vrp.asn][afi].append(address(str(vrp.prefix), max_length))
+    roa_sets = [
+        roa_set(asn, *[family(afi, *addresses) for afi, addresses in sorted(blocks.items())])
+        for asn, blocks in sorted(families.items())
+    ]
+    path.write_bytes(encode_ccr(vrps=seal(sequence(*roa_sets))))
+
+
+def _read(module: str, source: Path) -> tuple[float, int]:
+    read: Reader = importlib.import_module(module).read
+    bodies = [source.read_bytes()]
+    gc.disable()  # as in the compile process
+    start = time.process_time()
+    read(bodies.pop(), now=time.time())
+    return time.process_time() - start, memory_kib(os.getpid(), "VmHWM")
+
+
 DECISIONS: dict[str, Callable[[Run], None]] = {
     "rows": rows,
     "compile": compile_process,
@@ -416,6 +455,7 @@ DECISIONS: dict[str, Callable[[Run], None]] = {
     "fetch": fetch,
     "poll": poll,
     "state": state,
+    "ccr": canonical,
 }
 
 

@@ -77,7 +77,7 @@ async def run(
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise SourceError(f"the {purpose} process {_ending(process.returncode)}{_last_line(errors)}")
+        raise SourceError(f"the {purpose} process {ending(process.returncode, errors)}")
     try:
         answer = msgspec.json.decode(output, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -96,11 +96,7 @@ def answer(kind: type[Request], work: Callable[[Request], Report]) -> NoReturn:
         kind: of the request.
         work: makes a report of it; a PyrtrError that it raises becomes a refusal.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):  # it ended before the line above took effect
-        sys.exit()
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # sent to the whole group; we end with our parent
-        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
     gc.disable()  # nothing here is cyclic, and a million records are walked at every collection
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
     try:
@@ -112,12 +108,20 @@ def answer(kind: type[Request], work: Callable[[Request], Report]) -> NoReturn:
     os._exit(0)  # the memory goes back at once; taking a million records apart one by one takes longer than the rest
 
 
-def _ending(status: int | None) -> str:
+def end_with_parent() -> None:
+    """Let this process end when the one whose id is its argument does, and not by a signal to both."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(sys.argv[1]):  # it ended before the line above took effect
+        sys.exit()
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # sent to the whole group; we end with our parent
+        signal.signal(number, signal.SIG_IGN)
+
+
+def ending(status: int | None, errors: bytes) -> str:
+    """How a process ended, in words, with the last line that it wrote to standard error."""
     if status is not None and status < 0:
-        return f"was killed by {_SIGNAL_NAMES.get(-status, f'signal {-status}')}"
-    return f"ended with status {status}"
-
-
-def _last_line(errors: bytes) -> str:
+        what = f"was killed by {_SIGNAL_NAMES.get(-status, f'signal {-status}')}"
+    else:
+        what = f"ended with status {status}"
     lines = errors.decode("utf-8", "replace").strip().splitlines()
-    return f": {lines[-1]}" if lines else ""
+    return f"{what}: {lines[-1]}" if lines else what

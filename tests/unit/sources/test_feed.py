@@ -75,10 +75,10 @@ async def test_a_url_is_fetched_and_known_then(server, bodies):
     assert found is not None
     assert (found.path.parent, found.is_table, found.is_temporary) == (bodies, False, True)
     assert found.path.read_bytes() == BODY
-    assert (feed.stats.status, feed.stats.not_modified_count, feed.stats.body_bytes) == (200, 0, len(BODY))
+    assert (feed.stats.http_status, feed.stats.not_modified, feed.stats.body_bytes) == (200, 0, len(BODY))
     assert await feed.look(found.validators) is None
     assert await feed.look(found.validators) is None
-    assert (feed.stats.status, feed.stats.not_modified_count, feed.stats.body_bytes) == (304, 2, len(BODY))
+    assert (feed.stats.http_status, feed.stats.not_modified, feed.stats.body_bytes) == (304, 2, len(BODY))
     assert feed.stats.seconds is not None
     assert feed.stats.seconds > 0
     assert os.listdir(bodies) == [found.path.name]
@@ -135,7 +135,7 @@ async def test_any_other_status_is_a_reason(server, bodies, status, named):
     with pytest.raises(SourceError) as caught:
         await feed.look(None)
     assert str(caught.value) == f"http://***@127.0.0.1:{server.port}/json?***: HTTP status {named}"
-    assert (feed.stats.status, os.listdir(bodies)) == (status, [])
+    assert (feed.stats.http_status, os.listdir(bodies)) == (status, [])
 
 
 DRIPS = {
@@ -153,7 +153,7 @@ async def test_no_request_takes_longer_than_its_time(server, bodies, case):
         await feed.look(None)
     reason = "the fetch process took longer than 0.5 s and was ended"
     assert str(caught.value) == f"http://***@127.0.0.1:{server.port}/json: {reason}"
-    assert (feed.stats.status, os.listdir(bodies)) == (None, [])
+    assert (feed.stats.http_status, os.listdir(bodies)) == (None, [])
 
 
 async def test_a_request_that_nobody_waits_for_any_more_leaves_nothing(server, bodies):

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -26,14 +26,14 @@ class FetchStats:
     """What an operator is told about requests.
 
     Attributes:
-        status: HTTP status of the last look; None while there was none, or if it came to none.
-        not_modified_count: looks that were answered with 304.
+        http_status: HTTP status of the last look; None while there was none, or if it came to none.
+        not_modified: looks that were answered with 304.
         body_bytes: octets of the last body, as they came.
         seconds: how long the last look took.
     """
 
-    status: int | None = None
-    not_modified_count: int = 0
+    http_status: int | None = None
+    not_modified: int = 0
     body_bytes: int | None = None
     seconds: float | None = None
 
@@ -48,6 +48,8 @@ class DocumentFeed:
         limits: what a request may take.
     """
 
+    confirmed_at = None
+
     def __init__(self, location: Location, folder: Path, tls: FetchTls, limits: Limits | None = None) -> None:
         self.stats = FetchStats()
         self._location = location
@@ -59,6 +61,10 @@ class DocumentFeed:
     async def look(self, known: Validators | None) -> Found | None:
         """Look once; see `sources.base.Feed.look`."""
         return await (self._examine(known) if self._location.is_local else self._ask(known))
+
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What an operator is told of requests; nothing of a local file."""
+        return {} if self._location.is_local else dataclasses.asdict(self.stats)
 
     async def watch(self, trigger: Callable[[], None]) -> None:
         """Trigger a look whenever another file stands at the path, or it has been written to and is done.
@@ -89,7 +95,7 @@ class DocumentFeed:
     async def _ask(self, known: Validators | None) -> Found | None:
         body = self._folder / f"body-{secrets.token_hex(8)}"
         request = Request(self._location.text, dict(known or {}), str(body), self._tls, self._limits)
-        self.stats.status = None
+        self.stats.http_status = None
         started = time.perf_counter()
         found = None
         try:
@@ -106,7 +112,7 @@ class DocumentFeed:
         return found
 
     def _judged(self, reply: Reply, body: Path) -> Found | None:
-        self.stats.status = reply.status
+        self.stats.http_status = reply.status
         match reply.status:
             case HTTPStatus.OK:
                 self.stats.body_bytes = reply.body_bytes
@@ -114,7 +120,7 @@ class DocumentFeed:
                     body, is_table=False, is_temporary=True, modified=reply.modified, validators=reply.validators
                 )
             case HTTPStatus.NOT_MODIFIED:
-                self.stats.not_modified_count += 1
+                self.stats.not_modified += 1
                 return None
             case other:
                 raise SourceError(f"HTTP status {_named(other)}")
