@@ -110,7 +110,7 @@ async def test_a_body_that_was_cut_is_fetched_whole_the_next_time(server, bodies
         with pytest.raises(SourceError) as caught:
             await feed.look(known)
         assert str(caught.value) == f"{server.url('/json')}: it was cut short after {place} of {len(BODY) + 1} octets"
-        assert (feed.stats.status, os.listdir(bodies)) == (None, [])
+        assert (feed.stats.http_status, os.listdir(bodies)) == (None, [])
     document.cut_at = None
     found = await feed.look(known)
     assert found is not None
