@@ -431,6 +431,8 @@ def test_every_variable_says_what_it_means(variable):
 def test_a_password_in_a_location_is_not_shown():
     (line,) = problems({"LOCATION": "https://me:secret@rpki.example:0/json"})
     assert line.startswith("LOCATION='https://***@rpki.example:0/json': https://***@rpki.example:0/json names no host")
+    (line,) = problems({"LOCATION": "https://me:sec/ret@rpki.example/json"})
+    assert "ret@" not in line
     settings = Settings.load({"LOCATION": "https://me:secret@rpki.example/json?key=secret"})[0]
     assert settings.location[0].text.count("secret") == 2
     assert VARIABLES["LOCATION"].syntax.write(settings.location) == "https://***@rpki.example/json?***"
