@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 NOT_YET_KNOWN = (
     "SLURM", "MERGE", "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
-    "TLS_PORT", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "TLS_CHECK_ADDRESS",
     "SSH_PORT", "SSH_HOST_KEY", "SSH_AUTHORIZED_KEYS", "SSH_PASSWORDS",
     "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
 )  # fmt: skip
@@ -155,11 +154,13 @@ def _read_folder(text: str) -> Path | None:
 
 
 _PORT = _whole(0, 65535, "TCP port", none=_OFF)
-_HTTP_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than RTR_PORT")
+_OTHER_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than the other ports")
 _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
 _SWITCHED = Syntax("True or False", _read_switch)
 _PATH = Syntax("one local path", _read_path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
+
+_FILE = Syntax("a local file", lambda text: None if text == "-" else Path(text), "path")
 
 
 class Settings(BaseSettings):
@@ -180,7 +181,10 @@ class Settings(BaseSettings):
     rtr_port: Annotated[int | None, _PORT] = Field(
         8323, description="where routers connect; 0 takes a free port, False means no RTR server"
     )
-    http_port: Annotated[int | None, _HTTP_PORT] = Field(
+    tls_port: Annotated[int | None, _OTHER_PORT] = Field(
+        None, description="where routers connect by TLS, 324 by convention; 0 takes a free port, False means none"
+    )
+    http_port: Annotated[int | None, _OTHER_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
     datasource: Annotated[Datasource, _choice(Datasource)] = Field(
@@ -234,6 +238,21 @@ class Settings(BaseSettings):
         21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
     )
 
+    # How routers come in.
+
+    tls_cert: Annotated[Path | None, _FILE] = Field(
+        None, description="our certificate for TLS_PORT, and what leads to its CA, in PEM", validate_default=True
+    )
+    tls_key: Annotated[Path | None, _FILE] = Field(
+        None, description="the key of TLS_CERT, in PEM without a password", validate_default=True
+    )
+    tls_client_ca: Annotated[Path | None, _FILE] = Field(
+        None, description="CAs, and their revocation lists, in PEM; set, routers need a certificate of one of them"
+    )
+    tls_check_address: Annotated[bool, _SWITCHED] = Field(
+        True, description="whether an iPAddress name in a router's certificate has to be the address it comes from"
+    )
+
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
 
     @field_validator("location", mode="before")
@@ -241,15 +260,22 @@ class Settings(BaseSettings):
     def _fall_back_on_jsonfile(cls, location: object, info: ValidationInfo) -> object:
         return info.data.get("jsonfile") or location if location is _DEFAULT_LOCATION else location
 
-    @field_validator("http_port")
+    @field_validator("tls_port", "http_port")
     @classmethod
-    def _check_http_port(cls, http_port: int | None, info: ValidationInfo) -> int | None:
-        if "rtr_port" in info.data and http_port == info.data["rtr_port"]:
-            if http_port is None:
-                raise ValueError("RTR_PORT is False too, so nothing would be served")
-            if http_port != 0:
-                raise ValueError("RTR_PORT is the same")
-        return http_port
+    def _check_port(cls, port: int | None, info: ValidationInfo) -> int | None:
+        others = {name.upper(): value for name, value in info.data.items() if name.endswith("_port")}
+        if info.field_name == "http_port" and "RTR_PORT" in others and {port, *others.values()} == {None}:
+            raise ValueError("RTR_PORT is False too, so nothing would be served")
+        if port and (same := [name for name, value in others.items() if value == port]):
+            raise ValueError(f"{same[0]} is the same")
+        return port
+
+    @field_validator("tls_cert", "tls_key")
+    @classmethod
+    def _check_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is None and info.data.get("tls_port") is not None:
+            raise ValueError("TLS_PORT is set, which needs it")
+        return file
 
     @field_validator("expire")
     @classmethod

@@ -36,6 +36,11 @@ DEFAULTS = {
     "ON_STALE": "hold",
     "MAX_SHRINK": "20",
     "HOLD": "21600",
+    "TLS_PORT": "False",
+    "TLS_CERT": "-",
+    "TLS_KEY": "-",
+    "TLS_CLIENT_CA": "-",
+    "TLS_CHECK_ADDRESS": "True",
 }
 
 ACCEPTED = [
@@ -75,6 +80,9 @@ ACCEPTED = [
     ("INITIAL_SERIAL", "4294967295", 4294967295),
     ("INITIAL_SERIAL", "Random", None),
     *[("FAREWELL", farewell.value, farewell) for farewell in Farewell],
+    ("TLS_PORT", "False", None),
+    ("TLS_CLIENT_CA", "/etc/pyrtr/routers.pem", Path("/etc/pyrtr/routers.pem")),
+    ("TLS_CHECK_ADDRESS", "no", False),
 ]
 
 NO_NUMBERS = ["+5", "-5", "5.0", "5e2", "٣", "1_000", "0x5", "5 0", "five", "True", "9" * 5000]
@@ -133,11 +141,17 @@ REFUSED = [
     ("INITIAL_SERIAL", "False"),
     ("FAREWELL", "goodbye"),
     ("FAREWELL", "False"),
+    ("TLS_PORT", "65536"),
+    ("TLS_CHECK_ADDRESS", "maybe"),
 ]  # fmt: skip
 
 CONTRADICTIONS = [
     ({"RTR_PORT": "False", "HTTP_PORT": "no"}, "HTTP_PORT='no': RTR_PORT is False too"),
     ({"RTR_PORT": "8080"}, "HTTP_PORT=8080: RTR_PORT is the same"),
+    ({"TLS_PORT": "8323", "TLS_CERT": "c", "TLS_KEY": "k"}, "TLS_PORT='8323': RTR_PORT is the same"),
+    ({"TLS_PORT": "8080", "TLS_CERT": "c", "TLS_KEY": "k"}, "HTTP_PORT=8080: TLS_PORT is the same"),
+    ({"TLS_PORT": "324", "TLS_KEY": "k"}, "TLS_CERT=None: TLS_PORT is set, which needs it"),
+    ({"TLS_PORT": "324", "TLS_CERT": "c"}, "TLS_KEY=None: TLS_PORT is set, which needs it"),
     ({"EXPIRE": "3600"}, "EXPIRE='3600': not larger than REFRESH=3600;"),
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
@@ -148,6 +162,7 @@ CONTRADICTIONS = [
 CONSISTENT = [
     {"RTR_PORT": "False"},
     {"HTTP_PORT": "False"},
+    {"RTR_PORT": "False", "TLS_PORT": "324", "TLS_CERT": "c", "TLS_KEY": "k", "HTTP_PORT": "False"},
     {"RTR_PORT": "0", "HTTP_PORT": "0"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},

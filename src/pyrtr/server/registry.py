@@ -7,8 +7,9 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
-from pyrtr.server.connection import Connection
+from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.publisher import Publisher
+from pyrtr.server.refusals import Refusals
 from pyrtr.session.cache import CacheSession
 from pyrtr.wire.enums import ErrorCode, Version
 
@@ -29,6 +30,7 @@ class Registry:
         sending: those of them that an image is being sent to.
         totals: counters of connections that have ended, as `tally` has them.
         accepted_count: connections since the start.
+        refusals: who was turned away.
     """
 
     def __init__(self, publisher: Publisher, lowest: Version, highest: Version) -> None:
@@ -37,15 +39,16 @@ class Registry:
         self.sending: set[Connection] = set()
         self.totals: Counter[tuple[str, str]] = Counter()
         self.accepted_count = 0
+        self.refusals = Refusals()
         self._lowest = lowest
         self._highest = highest
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         publisher.subscribe(self._published)
 
-    def connect(self) -> Connection:
+    def connect(self, transport: Transport) -> Connection:
         """A connection for a router that has just been accepted."""
-        return Connection(self, CacheSession(self._lowest, self._highest))
+        return Connection(self, CacheSession(self._lowest, self._highest), transport)
 
     def add(self, connection: Connection) -> None:
         """The router is connected."""

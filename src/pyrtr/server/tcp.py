@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol
 
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
+from pyrtr.server.connection import Transport
+from pyrtr.server.peers import written
 from pyrtr.server.registry import Registry
 
 BACKLOG = 4096
@@ -92,16 +95,48 @@ def _free_port(family: int, address: tuple[Any, ...]) -> int:
         return port
 
 
+class Door(Protocol):
+    """How routers come in by one transport."""
+
+    @property
+    def transport(self) -> Transport:
+        """Which."""
+
+    async def enter(self, router: socket.socket, address: str) -> None:
+        """Begin the conversation with a router that has been accepted, or turn it away.
+
+        Args:
+            router: its socket, which does not block.
+            address: its "ADDR:PORT".
+
+        Raises:
+            OSError: it went away meanwhile.
+        """
+
+
+class TcpDoor:
+    """Takes in routers over plain TCP."""
+
+    transport = Transport.TCP
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def enter(self, router: socket.socket, address: str) -> None:  # noqa: ARG002
+        """Begin the conversation."""
+        connect = partial(self._registry.connect, self.transport)
+        await asyncio.get_running_loop().connect_accepted_socket(connect, router)
+
+
 class Listener:
-    """Accepts routers on bound sockets.
+    """Accepts routers on bound sockets, each by its door.
 
     Out of descriptors, the event loop's own server takes the waiting connections and closes them without a word, which
     some routers read as a cache that is too old for their version. Here they wait.
     """
 
-    def __init__(self, sockets: list[socket.socket], registry: Registry) -> None:
-        self._sockets = sockets
-        self._registry = registry
+    def __init__(self, doors: Mapping[socket.socket, Door]) -> None:
+        self._doors = doors
         self._loop = asyncio.get_running_loop()
         self._log = get_logger()
         self._starting: set[asyncio.Task[None]] = set()
@@ -112,7 +147,7 @@ class Listener:
     def start(self) -> None:
         """Begin to accept."""
         if self._is_open:
-            for sock in self._sockets:
+            for sock in self._doors:
                 sock.listen(BACKLOG)  # a socket that was handed over may have been closed by the program before us
                 self._loop.add_reader(sock, self._accept, sock)
 
@@ -121,7 +156,7 @@ class Listener:
         if is_open == self._is_open:
             return
         self._is_open = is_open
-        for sock in self._sockets:
+        for sock in self._doors:
             if is_open:
                 sock.listen(BACKLOG)
                 self._loop.add_reader(sock, self._accept, sock)
@@ -131,7 +166,7 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening."""
-        for sock in self._sockets:
+        for sock in self._doors:
             self._ignore(sock)
             sock.close()
 
@@ -143,7 +178,7 @@ class Listener:
     def _accept(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                router, _ = sock.accept()
+                router, peer = sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -153,7 +188,7 @@ class Listener:
                     return
                 self._log.debug("accept failed", error=error.strerror)  # that router went away: on to the next
                 continue
-            task = self._loop.create_task(self._start(router))
+            task = self._loop.create_task(self._enter(self._doors[sock], router, written(peer)))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
@@ -166,13 +201,13 @@ class Listener:
         del self._pauses[sock]
         self._loop.add_reader(sock, self._accept, sock)
 
-    async def _start(self, router: socket.socket) -> None:
+    async def _enter(self, door: Door, router: socket.socket, address: str) -> None:
         try:
             router.setblocking(False)
             router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 router.setsockopt(socket.IPPROTO_TCP, option, value)
-            await self._loop.connect_accepted_socket(self._registry.connect, router)
+            await door.enter(router, address)
         except OSError as error:  # it went away meanwhile
             self.accept_errors += 1
             self._log.debug("router lost while it was accepted", error=error.strerror)

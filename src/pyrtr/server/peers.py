@@ -1,0 +1,20 @@
+"""Addresses of routers, as sockets tell them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+Address = IPv4Address | IPv6Address
+
+
+def address_of(host: str) -> Address:
+    """The address in a socket's address: without a zone, and as IPv4 where an IPv6 socket maps it (::ffff:0:0/96)."""
+    address = ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def written(peer: tuple[Any, ...]) -> str:
+    """A socket's address as "ADDR:PORT"; an IPv6 address stands in brackets."""
+    host, port, *_ = peer
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
