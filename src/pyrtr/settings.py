@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 NOT_YET_KNOWN = (
     "SLURM", "MERGE", "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
-    "SSH_PORT", "SSH_HOST_KEY", "SSH_AUTHORIZED_KEYS", "SSH_PASSWORDS",
     "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
 )  # fmt: skip
 """Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
@@ -184,6 +183,9 @@ class Settings(BaseSettings):
     tls_port: Annotated[int | None, _OTHER_PORT] = Field(
         None, description="where routers connect by TLS, 324 by convention; 0 takes a free port, False means none"
     )
+    ssh_port: Annotated[int | None, _OTHER_PORT] = Field(
+        None, description="where routers connect by SSH, subsystem rpki-rtr; 0 takes a free port, False means none"
+    )
     http_port: Annotated[int | None, _OTHER_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
@@ -253,6 +255,23 @@ class Settings(BaseSettings):
         True, description="whether an iPAddress name in a router's certificate has to be the address it comes from"
     )
 
+    ssh_host_key: Annotated[Path | None, _FILE] = Field(
+        None,
+        description="our private keys for SSH_PORT; made if the file is missing; unset, ssh_host_key in STATE",
+        validate_default=True,
+    )
+    ssh_authorized_keys: Annotated[Path | None, _FILE] = Field(
+        None, description="keys of routers, as OpenSSH's authorized_keys"
+    )
+    ssh_passwords: Annotated[Path | None, _FILE] = Field(
+        None,
+        description="routers that log in with a password: lines of USER:HASH, as `pyrtr password` prints them",
+        validate_default=True,
+    )
+    ssh_old_algorithms: Annotated[bool, _SWITCHED] = Field(
+        False, description="whether algorithms that are known to be weak are offered, too, which IOS-XR may need"
+    )
+
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
 
     @field_validator("location", mode="before")
@@ -260,7 +279,7 @@ class Settings(BaseSettings):
     def _fall_back_on_jsonfile(cls, location: object, info: ValidationInfo) -> object:
         return info.data.get("jsonfile") or location if location is _DEFAULT_LOCATION else location
 
-    @field_validator("tls_port", "http_port")
+    @field_validator("tls_port", "ssh_port", "http_port")
     @classmethod
     def _check_port(cls, port: int | None, info: ValidationInfo) -> int | None:
         others = {name.upper(): value for name, value in info.data.items() if name.endswith("_port")}
@@ -275,6 +294,20 @@ class Settings(BaseSettings):
     def _check_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if file is None and info.data.get("tls_port") is not None:
             raise ValueError("TLS_PORT is set, which needs it")
+        return file
+
+    @field_validator("ssh_host_key")
+    @classmethod
+    def _check_ssh_host_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is None and info.data.get("ssh_port") is not None and info.data.get("state", file) is None:
+            raise ValueError("SSH_PORT is set and STATE is False, which needs it")
+        return file
+
+    @field_validator("ssh_passwords")
+    @classmethod
+    def _check_ssh_passwords(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("ssh_port") is not None and file is None and info.data.get("ssh_authorized_keys") is None:
+            raise ValueError("SSH_PORT is set, which needs SSH_AUTHORIZED_KEYS or this")
         return file
 
     @field_validator("expire")

@@ -107,6 +107,7 @@ async def _serve(settings: Settings) -> None:
             "started",
             rtr=" ".join(context.rtr_addresses),
             tls=" ".join(_addresses(sockets["tls"])),
+            ssh=" ".join(_addresses(sockets["ssh"])),
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
@@ -125,7 +126,7 @@ async def _serve(settings: Settings) -> None:
 
 def _sockets(settings: Settings) -> dict[str, list[socket.socket]]:
     """The listening sockets by what they are for: handed over by the service manager, or our own."""
-    ports = {"rtr": settings.rtr_port, "tls": settings.tls_port, "http": settings.http_port}
+    ports = {"rtr": settings.rtr_port, "tls": settings.tls_port, "ssh": settings.ssh_port, "http": settings.http_port}
     handed_over = inherited(os.environ)
     sockets = {name: handed_over.get(name, []) for name in ports}
     try:

@@ -44,9 +44,9 @@ def test_updates_reach_every_router(tmp_path: Path, carrier: Carrier) -> None:
         assert [router.full_syncs for router in routers] == [1, 1, 1]
 
 
-def test_what_is_no_change_is_no_serial(tmp_path: Path, carrier: Carrier) -> None:
+def test_what_is_no_change_is_no_serial(tmp_path: Path) -> None:
     """B41, B44, B50: a file in which only times, order or duplicates changed makes no serial and wakes nobody."""
-    with Program(tmp_path, carrier=carrier) as program, program.router() as router:
+    with Program(tmp_path) as program, program.router() as router:
         first = router.sync().serial
         for count, payload in enumerate([SMALL, SMALL[::-1], SMALL + SMALL[:4]], start=1):
             program.load(payload, expires=4102444800 - count, build_time=f"2026-11-23T1{count}:00:00Z")
@@ -56,9 +56,9 @@ def test_what_is_no_change_is_no_serial(tmp_path: Path, carrier: Carrier) -> Non
         assert router.sync().payload == visible(2, CHANGED)
 
 
-def test_a_bad_file_changes_nothing(tmp_path: Path, carrier: Carrier) -> None:
+def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
     """B92: a source that goes bad does not turn into code 2 or an empty set: what was good is served on."""
-    with Program(tmp_path, carrier=carrier) as program, program.router() as router:
+    with Program(tmp_path) as program, program.router() as router:
         first = router.sync()
         for count, document in enumerate([b"", b'{"roas": [', b"[]", b'{"aspas": []}'], start=1):
             program.load_bytes(document)
@@ -69,9 +69,9 @@ def test_a_bad_file_changes_nothing(tmp_path: Path, carrier: Carrier) -> None:
         assert router.sync().payload == visible(2, CHANGED)
 
 
-def test_no_data_is_not_the_end(tmp_path: Path, carrier: Carrier) -> None:
+def test_no_data_is_not_the_end(tmp_path: Path) -> None:
     """B91: no usable data yet: code 2, the connection stays open, and a later query is served on it."""
-    with Program(tmp_path, payload=None, carrier=carrier) as program, ExitStack() as stack:
+    with Program(tmp_path, payload=None) as program, ExitStack() as stack:
         routers = [stack.enter_context(program.router(version)) for version in (0, 1, 2)]
         for router in routers:
             for _ in range(2):
@@ -84,9 +84,9 @@ def test_no_data_is_not_the_end(tmp_path: Path, carrier: Carrier) -> None:
             assert router.sync().payload == visible(router.version, SMALL)
 
 
-def test_serials_wrap(tmp_path: Path, carrier: Carrier) -> None:
+def test_serials_wrap(tmp_path: Path) -> None:
     """B34, B35: after 2^32-1 comes 0, a value like any other."""
-    with Program(tmp_path, INITIAL_SERIAL=2**32 - 1, carrier=carrier) as program, program.router() as router:
+    with Program(tmp_path, INITIAL_SERIAL=2**32 - 1) as program, program.router() as router:
         assert router.sync().serial == 2**32 - 1
         program.load(CHANGED)
         assert router.expect_notify().serial == 0

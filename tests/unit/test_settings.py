@@ -37,10 +37,15 @@ DEFAULTS = {
     "MAX_SHRINK": "20",
     "HOLD": "21600",
     "TLS_PORT": "False",
+    "SSH_PORT": "False",
     "TLS_CERT": "-",
     "TLS_KEY": "-",
     "TLS_CLIENT_CA": "-",
     "TLS_CHECK_ADDRESS": "True",
+    "SSH_HOST_KEY": "-",
+    "SSH_AUTHORIZED_KEYS": "-",
+    "SSH_PASSWORDS": "-",
+    "SSH_OLD_ALGORITHMS": "False",
 }
 
 ACCEPTED = [
@@ -152,6 +157,12 @@ CONTRADICTIONS = [
     ({"TLS_PORT": "8080", "TLS_CERT": "c", "TLS_KEY": "k"}, "HTTP_PORT=8080: TLS_PORT is the same"),
     ({"TLS_PORT": "324", "TLS_KEY": "k"}, "TLS_CERT=None: TLS_PORT is set, which needs it"),
     ({"TLS_PORT": "324", "TLS_CERT": "c"}, "TLS_KEY=None: TLS_PORT is set, which needs it"),
+    ({"SSH_PORT": "8323", "SSH_PASSWORDS": "p"}, "SSH_PORT='8323': RTR_PORT is the same"),
+    ({"SSH_PORT": "22"}, "SSH_PASSWORDS=None: SSH_PORT is set, which needs SSH_AUTHORIZED_KEYS or this"),
+    (
+        {"SSH_PORT": "22", "SSH_PASSWORDS": "p", "STATE": "False"},
+        "SSH_HOST_KEY=None: SSH_PORT is set and STATE is False",
+    ),
     ({"EXPIRE": "3600"}, "EXPIRE='3600': not larger than REFRESH=3600;"),
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
@@ -164,6 +175,8 @@ CONSISTENT = [
     {"HTTP_PORT": "False"},
     {"RTR_PORT": "False", "TLS_PORT": "324", "TLS_CERT": "c", "TLS_KEY": "k", "HTTP_PORT": "False"},
     {"RTR_PORT": "0", "HTTP_PORT": "0"},
+    {"SSH_PORT": "22", "SSH_AUTHORIZED_KEYS": "k"},
+    {"SSH_PORT": "22", "SSH_PASSWORDS": "p", "SSH_HOST_KEY": "h", "STATE": "False"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
 ]

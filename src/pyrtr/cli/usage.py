@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyrtr.cli.output import print_problems, print_result
 
-USAGE = "usage: pyrtr [settings | accept | --help | --version]"
+USAGE = "usage: pyrtr [settings | accept | password USER | --help | --version]"
 
 HELP = f"""\
 {USAGE}
@@ -14,6 +14,7 @@ An RPKI-to-Router (RTR) cache: serves validated RPKI payload to routers.
   pyrtr              serve, as the environment says
   pyrtr settings     print every environment variable: value in force, default, unit and meaning
   pyrtr accept       let the running program accept a load that it holds back (STATE says which program)
+  pyrtr password     ask for a password, and print the line for USER in the file SSH_PASSWORDS
   pyrtr --help, -h   print this
   pyrtr --version    print the version
 

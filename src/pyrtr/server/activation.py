@@ -12,7 +12,7 @@ from collections.abc import MutableMapping
 from pyrtr.errors import PyrtrError
 
 FIRST_DESCRIPTOR = 3
-NAMES = ("rtr", "tls", "http")
+NAMES = ("rtr", "tls", "ssh", "http")
 
 
 class ActivationError(PyrtrError):

@@ -26,14 +26,15 @@ class Transport(StrEnum):
 
     TCP = "tcp"
     TLS = "tls"
+    SSH = "ssh"
 
 
 # How long a router may take to read our last words and close its side. Closing at once, with octets of the router's
 # unread, would send a reset, which can overtake and destroy them.
 LINGER_S = 5.0
 
-# What may be handed over at once. TLS encrypts it into a copy, and keeps that for a router that does not read.
-SLICE_BYTES = {Transport.TCP: 2**20, Transport.TLS: 2**16}
+# What may be handed over at once. TLS and SSH encrypt it into a copy, and keep that for a router that does not read.
+SLICE_BYTES = {Transport.TCP: 2**20, Transport.TLS: 2**16, Transport.SSH: 2**16}
 
 
 class Connection(asyncio.Protocol):
@@ -90,7 +91,7 @@ class Connection(asyncio.Protocol):
         # A router may close its sending side and still wait for the answer.
         self._has_eof = True
         self._close_when_idle()
-        return self._transport.can_write_eof()  # TLS ends both directions at once, after what it was handed
+        return self.transport is not Transport.TLS  # which ends both directions at once, after what it was handed
 
     def pause_writing(self) -> None:  # noqa: D102
         self.session.blocked(self._publisher.current, self._loop.time())
@@ -219,8 +220,8 @@ class Connection(asyncio.Protocol):
             return
         if abort and (self._pump.is_cut or self._pump.is_paused):  # else all was handed over, and can arrive
             self._transport.abort()
-        elif self._has_eof or not self._transport.can_write_eof():
-            self._transport.close()  # for TLS a close_notify, and as long for the router to answer it
+        elif self._has_eof or self.transport is not Transport.TCP:
+            self._transport.close()  # TLS and SSH tell the router, and give it as long to answer
         else:
             self._transport.write_eof()
             self._loop.call_later(LINGER_S, self._transport.abort)

@@ -11,6 +11,7 @@ from pyrtr.server.tls import TlsDoor, TlsError, TlsFiles
 
 if TYPE_CHECKING:
     from pyrtr.server.registry import Registry
+    from pyrtr.server.ssh import SshDoor
     from pyrtr.settings import Settings
 
 
@@ -20,18 +21,19 @@ class Doors:
     Args:
         settings: what is asked for.
         registry: of the routers that come in.
-        sockets: bound, by the transport's name as `activation.inherited` has it: "rtr", "tls".
+        sockets: bound, by the transport's name as `activation.inherited` has it: "rtr", "tls", "ssh".
 
     Attributes:
         by_socket: what takes in those that knock on a socket.
 
     Raises:
-        TlsError: TLS can't be served as it is asked for.
+        PyrtrError: TLS or SSH can't be served as it is asked for.
     """
 
     def __init__(self, settings: Settings, registry: Registry, sockets: Mapping[str, list[socket.socket]]) -> None:
         self._tls = _tls_door(settings, registry) if sockets["tls"] else None
-        doors: dict[str, Door | None] = {"rtr": TcpDoor(registry), "tls": self._tls}
+        self._ssh = _ssh_door(settings, registry) if sockets["ssh"] else None
+        doors: dict[str, Door | None] = {"rtr": TcpDoor(registry), "tls": self._tls, "ssh": self._ssh}
         self.by_socket = {sock: door for name, door in doors.items() if door is not None for sock in sockets[name]}
 
     @property
@@ -43,6 +45,8 @@ class Doors:
         """Read certificates and keys again, for routers that connect from now on."""
         if self._tls is not None:
             self._tls.reload()
+        if self._ssh is not None:
+            self._ssh.reload()
 
 
 def _tls_door(settings: Settings, registry: Registry) -> TlsDoor:
@@ -50,3 +54,13 @@ def _tls_door(settings: Settings, registry: Registry) -> TlsDoor:
         raise TlsError("a socket for TLS was handed over: TLS_CERT and TLS_KEY are needed")
     files = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
     return TlsDoor(files, registry, check_address=settings.tls_check_address)
+
+
+def _ssh_door(settings: Settings, registry: Registry) -> SshDoor:
+    from pyrtr.server.ssh import SshDoor, SshFiles  # takes a while to load, and some memory
+
+    host_key = settings.ssh_host_key or (settings.state and settings.state / "ssh_host_key")
+    if host_key is None:  # as above
+        raise TlsError("a socket for SSH was handed over: SSH_HOST_KEY is needed where STATE is False")
+    files = SshFiles(host_key, settings.ssh_authorized_keys, settings.ssh_passwords)
+    return SshDoor(files, registry, with_old_algorithms=settings.ssh_old_algorithms)

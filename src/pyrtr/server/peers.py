@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -18,3 +19,21 @@ def written(peer: tuple[Any, ...]) -> str:
     """A socket's address as "ADDR:PORT"; an IPv6 address stands in brackets."""
     host, port, *_ = peer
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who has connected.
+
+    Attributes:
+        address: without a port.
+        name: "ADDR:PORT".
+    """
+
+    address: Address
+    name: str
+
+    @classmethod
+    def of(cls, peer: tuple[Any, ...]) -> Peer:
+        """From a socket's address."""
+        return cls(address_of(peer[0]), written(peer))

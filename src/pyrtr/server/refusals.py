@@ -23,6 +23,7 @@ class Reason(StrEnum):
 
     HANDSHAKE_FAILED = "handshake failed"
     HANDSHAKE_TIMEOUT = "handshake took too long"
+    LOGIN_FAILED = "login failed"
     NO_CERTIFICATE = "no certificate"
     UNKNOWN_CA = "certificate of another CA"
     EXPIRED = "certificate has expired"

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
 from pyrtr.server.connection import Transport
-from pyrtr.server.peers import written
+from pyrtr.server.peers import Peer
 from pyrtr.server.registry import Registry
 
 BACKLOG = 4096
@@ -102,12 +102,12 @@ class Door(Protocol):
     def transport(self) -> Transport:
         """Which."""
 
-    async def enter(self, router: socket.socket, address: str) -> None:
+    async def enter(self, router: socket.socket, peer: Peer) -> None:
         """Begin the conversation with a router that has been accepted, or turn it away.
 
         Args:
             router: its socket, which does not block.
-            address: its "ADDR:PORT".
+            peer: who it is.
 
         Raises:
             OSError: it went away meanwhile.
@@ -122,7 +122,7 @@ class TcpDoor:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def enter(self, router: socket.socket, address: str) -> None:  # noqa: ARG002
+    async def enter(self, router: socket.socket, peer: Peer) -> None:  # noqa: ARG002
         """Begin the conversation."""
         connect = partial(self._registry.connect, self.transport)
         await asyncio.get_running_loop().connect_accepted_socket(connect, router)
@@ -188,7 +188,7 @@ class Listener:
                     return
                 self._log.debug("accept failed", error=error.strerror)  # that router went away: on to the next
                 continue
-            task = self._loop.create_task(self._enter(self._doors[sock], router, written(peer)))
+            task = self._loop.create_task(self._enter(self._doors[sock], router, Peer.of(peer)))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
@@ -201,13 +201,13 @@ class Listener:
         del self._pauses[sock]
         self._loop.add_reader(sock, self._accept, sock)
 
-    async def _enter(self, door: Door, router: socket.socket, address: str) -> None:
+    async def _enter(self, door: Door, router: socket.socket, peer: Peer) -> None:
         try:
             router.setblocking(False)
             router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 router.setsockopt(socket.IPPROTO_TCP, option, value)
-            await door.enter(router, address)
+            await door.enter(router, peer)
         except OSError as error:  # it went away meanwhile
             self.accept_errors += 1
             self._log.debug("router lost while it was accepted", error=error.strerror)

@@ -19,11 +19,15 @@ from cryptography import x509
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
 from pyrtr.server.connection import LINGER_S, Transport
-from pyrtr.server.peers import Address, address_of, written
+from pyrtr.server.peers import Address, Peer, address_of
 from pyrtr.server.refusals import Reason
 from pyrtr.server.registry import Registry
+from pyrtr.server.turns import Turns
 
 HANDSHAKE_TIMEOUT_S = 10.0
+# A handshake costs some 70 KiB. Those that are silent have their place for HANDSHAKE_TIMEOUT_S.
+MAX_HANDSHAKES = 1024
+MAX_HANDSHAKES_PER_ADDRESS = 256
 _TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 # What OpenSSL finds wrong with a certificate (X509_V_ERR_*).
@@ -86,6 +90,7 @@ class TlsDoor:
         self._registry = registry
         self._check_address = check_address and files.client_ca is not None
         self._identity = _read(files)
+        self._turns = Turns(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS)
 
     @property
     def expires_at(self) -> float:
@@ -101,34 +106,35 @@ class TlsDoor:
         else:
             get_logger().info("certificates reloaded", expires_in_s=round(self.expires_at - time.time()))
 
-    async def enter(self, router: socket.socket, address: str) -> None:
+    async def enter(self, router: socket.socket, peer: Peer) -> None:
         """Shake hands, and begin the conversation with a router that may come in."""
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Vestibule(self._registry, check_address=self._check_address),
-                router,
-                ssl=self._identity.context,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-                ssl_shutdown_timeout=LINGER_S,
-            )
-        except OSError as error:
-            self._registry.refusals.refuse(self.transport, _reason(error), address, str(error))
+        async with self._turns.turn(peer.address):
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: _Vestibule(self._registry, peer, check_address=self._check_address),
+                    router,
+                    ssl=self._identity.context,
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                    ssl_shutdown_timeout=LINGER_S,
+                )
+            except OSError as error:
+                self._registry.refusals.refuse(self.transport, _reason(error), peer.name, str(error))
 
 
 class _Vestibule(asyncio.Protocol):
     """Looks at a router's certificate once the handshake is done, before anything is read from it."""
 
-    def __init__(self, registry: Registry, *, check_address: bool) -> None:
+    def __init__(self, registry: Registry, peer: Peer, *, check_address: bool) -> None:
         self._registry = registry
+        self._peer = peer
         self._check_address = check_address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._check_address:
-            peer = transport.get_extra_info("peername") or ("", 0)  # it may have gone away again
             names = _addresses(transport.get_extra_info("peercert"))
-            if not peer[0] or address_of(peer[0]) not in names:
+            if self._peer.address not in names:
                 detail = f"it is for {' '.join(map(str, names)) or 'no address'}"
-                self._registry.refusals.refuse(Transport.TLS, Reason.WRONG_ADDRESS, written(peer), detail)
+                self._registry.refusals.refuse(Transport.TLS, Reason.WRONG_ADDRESS, self._peer.name, detail)
                 cast("asyncio.Transport", transport).abort()
                 return
         connection = self._registry.connect(Transport.TLS)

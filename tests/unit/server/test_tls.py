@@ -12,6 +12,7 @@ from tests.unit.web.world import published
 
 from pyrtr.server import tls
 from pyrtr.server.connection import Transport
+from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.refusals import Reason
 from pyrtr.server.registry import Registry
@@ -28,7 +29,7 @@ async def test_a_handshake_has_a_limit_of_time(tmp_path: Path, monkeypatch: pyte
     with theirs:
         ours.setblocking(False)
         theirs.settimeout(5)
-        await door.enter(ours, "192.0.2.1:1")
+        await door.enter(ours, Peer.of(("192.0.2.1", 1)))
         assert registry.refusals.counts == {(Transport.TLS, Reason.HANDSHAKE_TIMEOUT): 1}
         assert await asyncio.to_thread(theirs.recv, 1) == b""
     assert not registry.connections
