@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
 from pydantic_core import core_schema
@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
+from pyrtr.wire.enums import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 NOT_YET_KNOWN = (
-    "SLURM", "MERGE", "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
+    "SLURM", "MERGE",
     "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
 )  # fmt: skip
 """Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
@@ -159,6 +160,43 @@ _SWITCHED = Syntax("True or False", _read_switch)
 _PATH = Syntax("one local path", _read_path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
 
+
+def _read_prefix(text: str) -> IPv4Network | IPv6Network:
+    prefix = ip_network(text.strip())
+    if prefix.version == 6 and prefix.network_address.ipv4_mapped:
+        raise ValueError(f"{text.strip()!r} has to be written as IPv4")
+    return prefix
+
+
+def _read_prefixes(text: str) -> tuple[IPv4Network | IPv6Network, ...] | None:
+    return None if text.lower() == "all" else tuple(map(_read_prefix, text.split(",")))
+
+
+class VersionCap(NamedTuple):
+    """The highest version that is spoken with routers in a prefix."""
+
+    prefix: IPv4Network | IPv6Network
+    version: Version
+
+    def __str__(self) -> str:
+        return f"{self.prefix}={int(self.version)}"
+
+
+def _read_version_caps(text: str) -> tuple[VersionCap, ...] | None:
+    return None if text == "-" else tuple(map(_read_version_cap, text.split(",")))
+
+
+def _read_version_cap(text: str) -> VersionCap:
+    prefix, _, version = text.partition("=")
+    if version.strip() not in ("0", "1", "2"):
+        raise ValueError(f"{text.strip()!r} has no version")
+    return VersionCap(_read_prefix(prefix), Version(int(version)))
+
+
+_PREFIXES = Syntax("prefixes or addresses, separated by commas, or all", _read_prefixes, "prefix", none="all")
+_VERSION_CAPS = Syntax(
+    "pairs of PREFIX=VERSION, separated by commas, not below MIN_VERSION", _read_version_caps, "prefix"
+)
 _FILE = Syntax("a local file", lambda text: None if text == "-" else Path(text), "path")
 
 
@@ -272,6 +310,16 @@ class Settings(BaseSettings):
         False, description="whether algorithms that are known to be weak are offered, too, which IOS-XR may need"
     )
 
+    allow: Annotated[tuple[IPv4Network | IPv6Network, ...] | None, _PREFIXES] = Field(
+        None, description="where routers may connect from, by whatever transport"
+    )
+    version_caps: Annotated[tuple[VersionCap, ...] | None, _VERSION_CAPS] = Field(
+        None, description="highest RTR version spoken with routers there; the longest prefix counts"
+    )
+    max_routers: Annotated[int, _whole(1, 1_000_000, "routers")] = Field(
+        20_000, description="how many connect at once, at most; one address has three quarters of what others leave"
+    )
+
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
 
     @field_validator("location", mode="before")
@@ -318,6 +366,13 @@ class Settings(BaseSettings):
         if shorter:
             raise ValueError("not larger than " + " and ".join(f"{n.upper()}={v}" for n, v in shorter.items()))
         return expire
+
+    @field_validator("version_caps")
+    @classmethod
+    def _check_version_caps(cls, caps: tuple[VersionCap, ...] | None, info: ValidationInfo) -> object:
+        if too_low := [cap for cap in caps or () if cap.version < info.data.get("min_version", 0)]:
+            raise ValueError(f"{too_low[0]} is below MIN_VERSION={info.data['min_version']}")
+        return caps
 
     @field_validator("max_version")
     @classmethod

@@ -22,6 +22,7 @@ from pyrtr.logs import get_logger
 from pyrtr.server import control
 from pyrtr.server.activation import inherited
 from pyrtr.server.doors import Doors
+from pyrtr.server.limits import Limits
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
@@ -71,9 +72,10 @@ async def _serve(settings: Settings) -> None:
         stack.callback(store.close)
         publisher = Publisher(_nothing_published(settings))
         stack.callback(publisher.close)
-        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version))
+        limits = Limits(settings.allow, settings.version_caps or (), settings.max_routers)
+        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version), limits)
         doors = Doors(settings, registry, sockets)
-        listener = Listener(doors.by_socket)
+        listener = Listener(doors.by_socket, registry)
 
         def gate(is_open: bool) -> None:
             listener.control(is_open)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Settings
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Settings, VersionCap
+from pyrtr.wire.enums import Version
 
 DEFAULTS = {
     "LOGLEVEL": "INFO",
@@ -46,6 +48,9 @@ DEFAULTS = {
     "SSH_AUTHORIZED_KEYS": "-",
     "SSH_PASSWORDS": "-",
     "SSH_OLD_ALGORITHMS": "False",
+    "ALLOW": "all",
+    "VERSION_CAPS": "-",
+    "MAX_ROUTERS": "20000",
 }
 
 ACCEPTED = [
@@ -88,6 +93,15 @@ ACCEPTED = [
     ("TLS_PORT", "False", None),
     ("TLS_CLIENT_CA", "/etc/pyrtr/routers.pem", Path("/etc/pyrtr/routers.pem")),
     ("TLS_CHECK_ADDRESS", "no", False),
+    ("ALLOW", "All", None),
+    ("ALLOW", "192.0.2.1", (ip_network("192.0.2.1/32"),)),
+    ("ALLOW", "192.0.2.0/24, 2001:db8::/32", (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))),
+    (
+        "VERSION_CAPS",
+        "192.0.2.0/24=1 , ::/0=0",
+        (VersionCap(ip_network("192.0.2.0/24"), Version.V1), VersionCap(ip_network("::/0"), Version.V0)),
+    ),
+    ("MAX_ROUTERS", "1", 1),
 ]
 
 NO_NUMBERS = ["+5", "-5", "5.0", "5e2", "٣", "1_000", "0x5", "5 0", "five", "True", "9" * 5000]
@@ -148,6 +162,15 @@ REFUSED = [
     ("FAREWELL", "False"),
     ("TLS_PORT", "65536"),
     ("TLS_CHECK_ADDRESS", "maybe"),
+    ("ALLOW", "192.0.2.1/24"),
+    ("ALLOW", "192.0.2.0/24,"),
+    ("ALLOW", "router.example"),
+    ("ALLOW", "::ffff:192.0.2.0/120"),
+    ("VERSION_CAPS", "192.0.2.0/24"),
+    ("VERSION_CAPS", "192.0.2.0/24=3"),
+    ("VERSION_CAPS", "192.0.2.0/24=V1"),
+    ("VERSION_CAPS", "=1"),
+    ("MAX_ROUTERS", "0"),
 ]  # fmt: skip
 
 CONTRADICTIONS = [
@@ -163,6 +186,7 @@ CONTRADICTIONS = [
         {"SSH_PORT": "22", "SSH_PASSWORDS": "p", "STATE": "False"},
         "SSH_HOST_KEY=None: SSH_PORT is set and STATE is False",
     ),
+    ({"VERSION_CAPS": "::/0=0", "MIN_VERSION": "1"}, "VERSION_CAPS='::/0=0': ::/0=0 is below MIN_VERSION=1"),
     ({"EXPIRE": "3600"}, "EXPIRE='3600': not larger than REFRESH=3600;"),
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never, cast
 
 from pyrtr.logs import get_logger, printable
-from pyrtr.server.peers import written
+from pyrtr.server.peers import Peer
 from pyrtr.server.pump import Pump
 from pyrtr.session.actions import Action, Close, Note, Respond, Send
 from pyrtr.session.cache import CacheSession
@@ -43,23 +44,29 @@ class Connection(asyncio.Protocol):
     Attributes:
         session: the conversation.
         transport: what carries it.
-        address: "ADDR:PORT" of the router.
+        peer: the router; `address` is its "ADDR:PORT".
         connected_at: Unix time.
         bytes_received, bytes_sent: octets, the latter as they were handed to the transport.
         full_sync_s, delta_sync_s: how long the last response of either kind took, None before the first.
         close_reason: why it ends; empty while nobody decided.
+        is_reset: whether the router has reset it.
     """
 
-    def __init__(self, registry: Registry, session: CacheSession, transport: Transport) -> None:
+    def __init__(
+        self, registry: Registry, session: CacheSession, transport: Transport, peer: Peer, left: Callable[[], None]
+    ) -> None:
         self.session = session
         self.transport = transport
-        self.address = ""
+        self.peer = peer
+        self.address = peer.name
         self.connected_at = time.time()
         self.bytes_received = 0
         self.bytes_sent = 0
         self.full_sync_s: float | None = None
         self.delta_sync_s: float | None = None
         self.close_reason = ""
+        self.is_reset = False
+        self._left = left
         self._registry = registry
         self._publisher = registry.publisher
         self._loop = asyncio.get_running_loop()
@@ -77,7 +84,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
         self._transport = cast("asyncio.Transport", transport)
-        self.address = written(self._transport.get_extra_info("peername") or ("unknown", 0))
         self._log = self._log.bind(router=self.address)
         self._pump = Pump(self._transport, self._slice_bytes, self._pumped)
         self._registry.add(self)
@@ -109,7 +115,9 @@ class Connection(asyncio.Protocol):
         self._actions.clear()
         reason = self.close_reason or (f"connection lost: {exc}" if exc else "closed by the router")
         self._registry.sending.discard(self)
+        self.is_reset = isinstance(exc, ConnectionResetError)
         self._registry.remove(self)
+        self._left()
         self._log.info("router disconnected", reason=printable(reason))
 
     # What the server asks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -28,10 +29,12 @@ class Peer:
     Attributes:
         address: without a port.
         name: "ADDR:PORT".
+        left: to be called, once or more, when its connection is over.
     """
 
     address: Address
     name: str
+    left: Callable[[], None] = lambda: None
 
     @classmethod
     def of(cls, peer: tuple[Any, ...]) -> Peer:

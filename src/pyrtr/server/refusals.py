@@ -21,6 +21,9 @@ WINDOW_S = 60.0
 class Reason(StrEnum):
     """Why a router is turned away."""
 
+    NOT_ALLOWED = "not allowed"
+    TOO_MANY = "too many routers"
+    TOO_MANY_OF_ONE = "too many routers from one address"
     HANDSHAKE_FAILED = "handshake failed"
     HANDSHAKE_TIMEOUT = "handshake took too long"
     LOGIN_FAILED = "login failed"

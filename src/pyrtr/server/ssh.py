@@ -147,9 +147,9 @@ class SshDoor:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._password_thread, passwords.fit, user, password)
 
-    def connect(self) -> Connection:
+    def connect(self, peer: Peer) -> Connection:
         """A connection for a session that has just begun."""
-        return self._registry.connect(self.transport)
+        return self._registry.connect(self.transport, peer)
 
     def refuse(self, reason: Reason, peer: Peer, detail: str) -> None:
         """Somebody did not get in."""
@@ -294,6 +294,7 @@ class _Visitor(asyncssh.SSHServer):
         self._carrier = cast("_Carrier", conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._carrier.peer.left()
         self._carrier.is_decided.set()
         if not self._is_in:
             self._carrier.door.refuse(self._reason(exc), self._carrier.peer, self._detail(exc))
@@ -321,7 +322,7 @@ class _Visitor(asyncssh.SSHServer):
     def session_requested(self) -> tuple[_Channel, _Session] | bool:
         if len(self._sessions) == MAX_SESSIONS:
             return False
-        session = _Session(self._carrier.door.connect(), self._ended)
+        session = _Session(self._carrier.door.connect(self._carrier.peer), self._ended)
         self._sessions.add(session)
         return _Channel(self._carrier, asyncio.get_running_loop()), session
 

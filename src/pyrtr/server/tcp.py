@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -122,9 +123,9 @@ class TcpDoor:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def enter(self, router: socket.socket, peer: Peer) -> None:  # noqa: ARG002
+    async def enter(self, router: socket.socket, peer: Peer) -> None:
         """Begin the conversation."""
-        connect = partial(self._registry.connect, self.transport)
+        connect = partial(self._registry.connect, self.transport, peer, peer.left)
         await asyncio.get_running_loop().connect_accepted_socket(connect, router)
 
 
@@ -135,8 +136,9 @@ class Listener:
     some routers read as a cache that is too old for their version. Here they wait.
     """
 
-    def __init__(self, doors: Mapping[socket.socket, Door]) -> None:
+    def __init__(self, doors: Mapping[socket.socket, Door], registry: Registry) -> None:
         self._doors = doors
+        self._registry = registry
         self._loop = asyncio.get_running_loop()
         self._log = get_logger()
         self._starting: set[asyncio.Task[None]] = set()
@@ -178,7 +180,7 @@ class Listener:
     def _accept(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                router, peer = sock.accept()
+                router, name = sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -188,7 +190,13 @@ class Listener:
                     return
                 self._log.debug("accept failed", error=error.strerror)  # that router went away: on to the next
                 continue
-            task = self._loop.create_task(self._enter(self._doors[sock], router, Peer.of(peer)))
+            peer, door = Peer.of(name), self._doors[sock]
+            if reason := self._registry.limits.refusal(peer.address):
+                self._registry.refusals.refuse(door.transport, reason, peer.name)
+                router.close()
+                continue
+            peer = replace(peer, left=self._registry.limits.come_in(peer.address))
+            task = self._loop.create_task(self._enter(door, router, peer))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
@@ -210,6 +218,7 @@ class Listener:
             await door.enter(router, peer)
         except OSError as error:  # it went away meanwhile
             self.accept_errors += 1
+            peer.left()
             self._log.debug("router lost while it was accepted", error=error.strerror)
             with contextlib.suppress(OSError):
                 router.close()

@@ -118,6 +118,7 @@ class TlsDoor:
                     ssl_shutdown_timeout=LINGER_S,
                 )
             except OSError as error:
+                peer.left()
                 self._registry.refusals.refuse(self.transport, _reason(error), peer.name, str(error))
 
 
@@ -137,9 +138,12 @@ class _Vestibule(asyncio.Protocol):
                 self._registry.refusals.refuse(Transport.TLS, Reason.WRONG_ADDRESS, self._peer.name, detail)
                 cast("asyncio.Transport", transport).abort()
                 return
-        connection = self._registry.connect(Transport.TLS)
+        connection = self._registry.connect(Transport.TLS, self._peer, self._peer.left)
         cast("asyncio.Transport", transport).set_protocol(connection)
         connection.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._peer.left()
 
 
 def _addresses(certificate: dict[str, Any]) -> list[Address]:

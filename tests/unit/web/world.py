@@ -104,7 +104,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
     )
     sockets = bind(["127.0.0.1"], 0)
     rtr_port = port_of(sockets)
-    listener = Listener({sock: TcpDoor(registry) for sock in sockets})
+    listener = Listener({sock: TcpDoor(registry) for sock in sockets}, registry)
     listener.start()
     context = Context(
         publisher=publisher,
