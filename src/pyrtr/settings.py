@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NOT_YET_KNOWN = (
     "SLURM", "MERGE",
-    "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
+    "ROUTER_METRICS", "FLEET", "FLEET_NAME",
 )  # fmt: skip
 """Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
 
@@ -318,6 +318,10 @@ class Settings(BaseSettings):
     )
     max_routers: Annotated[int, _whole(1, 1_000_000, "routers")] = Field(
         20_000, description="how many connect at once, at most; one address has three quarters of what others leave"
+    )
+
+    tcp_md5: Annotated[Path | None, _FILE] = Field(
+        None, description="peers that have to sign their segments (RFC 2385), as lines of PREFIX KEY"
     )
 
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.

@@ -23,6 +23,7 @@ from pyrtr.server import control
 from pyrtr.server.activation import inherited
 from pyrtr.server.doors import Doors
 from pyrtr.server.limits import Limits
+from pyrtr.server.md5 import Md5
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
@@ -66,7 +67,8 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        sockets = _sockets(settings)
+        md5 = None if settings.tcp_md5 is None else Md5(settings.tcp_md5)
+        sockets = _sockets(settings, md5)
         stack.callback(_close_all, sockets)
         store, problem = _open_store(settings)
         stack.callback(store.close)
@@ -74,8 +76,8 @@ async def _serve(settings: Settings) -> None:
         stack.callback(publisher.close)
         limits = Limits(settings.allow, settings.version_caps or (), settings.max_routers)
         registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version), limits)
-        doors = Doors(settings, registry, sockets)
-        listener = Listener(doors.by_socket, registry)
+        doors = Doors(settings, registry, sockets, md5)
+        listener = Listener(doors.by_socket, registry, md5)
 
         def gate(is_open: bool) -> None:
             listener.control(is_open)
@@ -126,15 +128,19 @@ async def _serve(settings: Settings) -> None:
         await registry.leave(_FAREWELLS[settings.farewell], timeout_s=LEAVE_TIMEOUT_S)
 
 
-def _sockets(settings: Settings) -> dict[str, list[socket.socket]]:
+def _sockets(settings: Settings, md5: Md5 | None) -> dict[str, list[socket.socket]]:
     """The listening sockets by what they are for: handed over by the service manager, or our own."""
     ports = {"rtr": settings.rtr_port, "tls": settings.tls_port, "ssh": settings.ssh_port, "http": settings.http_port}
     handed_over = inherited(os.environ)
     sockets = {name: handed_over.get(name, []) for name in ports}
     try:
         for name, port in ports.items():
+            keys = None if name == "http" else md5
+            if keys is not None:
+                for sock in sockets[name]:
+                    keys.protect(sock)
             if not sockets[name] and port is not None:
-                sockets[name] = bind(settings.host, port)
+                sockets[name] = bind(settings.host, port, keys)
     except BaseException:
         _close_all(sockets)
         raise

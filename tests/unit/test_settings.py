@@ -51,6 +51,7 @@ DEFAULTS = {
     "ALLOW": "all",
     "VERSION_CAPS": "-",
     "MAX_ROUTERS": "20000",
+    "TCP_MD5": "-",
 }
 
 ACCEPTED = [

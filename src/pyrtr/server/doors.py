@@ -10,6 +10,7 @@ from pyrtr.server.tcp import Door, TcpDoor
 from pyrtr.server.tls import TlsDoor, TlsError, TlsFiles
 
 if TYPE_CHECKING:
+    from pyrtr.server.md5 import Md5
     from pyrtr.server.registry import Registry
     from pyrtr.server.ssh import SshDoor
     from pyrtr.settings import Settings
@@ -21,6 +22,7 @@ class Doors:
     Args:
         settings: what is asked for.
         registry: of the routers that come in.
+        md5: the keys of peers that sign their segments.
         sockets: bound, by the transport's name as `activation.inherited` has it: "rtr", "tls", "ssh".
 
     Attributes:
@@ -30,7 +32,14 @@ class Doors:
         PyrtrError: TLS or SSH can't be served as it is asked for.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, sockets: Mapping[str, list[socket.socket]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        sockets: Mapping[str, list[socket.socket]],
+        md5: Md5 | None = None,
+    ) -> None:
+        self._md5 = md5
         self._tls = _tls_door(settings, registry) if sockets["tls"] else None
         self._ssh = _ssh_door(settings, registry) if sockets["ssh"] else None
         doors: dict[str, Door | None] = {"rtr": TcpDoor(registry), "tls": self._tls, "ssh": self._ssh}
@@ -47,6 +56,8 @@ class Doors:
             self._tls.reload()
         if self._ssh is not None:
             self._ssh.reload()
+        if self._md5 is not None:
+            self._md5.reload()
 
 
 def _tls_door(settings: Settings, registry: Registry) -> TlsDoor:

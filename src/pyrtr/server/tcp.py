@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
 from pyrtr.server.connection import Transport
+from pyrtr.server.md5 import Md5, Md5Error
 from pyrtr.server.peers import Peer
 from pyrtr.server.registry import Registry
 
@@ -30,16 +31,17 @@ class BindError(PyrtrError):
     """An address or port can't be listened on."""
 
 
-def bind(hosts: Iterable[str], port: int) -> list[socket.socket]:
+def bind(hosts: Iterable[str], port: int, md5: Md5 | None = None) -> list[socket.socket]:
     """Listen on `port` of all addresses of `hosts`; with port 0, on one free port of all of them.
 
     Raises:
+        Md5Error: peers could not be made to sign.
         BindError: a name does not resolve, or an address can't be bound; nothing is listened on then.
     """
     sockets: list[socket.socket] = []
     try:
         for host in hosts:
-            port = _bind_host(host, port, sockets)
+            port = _bind_host(host, port, sockets, md5)
     except BaseException:
         for sock in sockets:
             sock.close()
@@ -47,7 +49,7 @@ def bind(hosts: Iterable[str], port: int) -> list[socket.socket]:
     return sockets
 
 
-def _bind_host(host: str, port: int, sockets: list[socket.socket]) -> int:
+def _bind_host(host: str, port: int, sockets: list[socket.socket], md5: Md5 | None) -> int:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:  # the latter for a label of more than 63 characters
@@ -69,8 +71,13 @@ def _bind_host(host: str, port: int, sockets: list[socket.socket]) -> int:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((address[0], port or _free_port(family, address), *address[2:]))
+            if md5 is not None:
+                md5.protect(sock)
             sock.listen(BACKLOG)
             sock.setblocking(False)
+        except Md5Error:
+            sock.close()
+            raise
         except OSError as error:
             sock.close()
             if error.errno == errno.EADDRNOTAVAIL:  # such as ::1 of localhost where IPv6 is switched off
@@ -136,9 +143,10 @@ class Listener:
     some routers read as a cache that is too old for their version. Here they wait.
     """
 
-    def __init__(self, doors: Mapping[socket.socket, Door], registry: Registry) -> None:
+    def __init__(self, doors: Mapping[socket.socket, Door], registry: Registry, md5: Md5 | None = None) -> None:
         self._doors = doors
         self._registry = registry
+        self._md5 = md5
         self._loop = asyncio.get_running_loop()
         self._log = get_logger()
         self._starting: set[asyncio.Task[None]] = set()
@@ -215,6 +223,8 @@ class Listener:
             router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 router.setsockopt(socket.IPPROTO_TCP, option, value)
+            if self._md5 is not None:
+                self._md5.protect_peer(router, peer)
             await door.enter(router, peer)
         except OSError as error:  # it went away meanwhile
             self.accept_errors += 1
