@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -23,6 +24,9 @@ from pyrtr.errors import PyrtrError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.server import control
 from pyrtr.server.activation import inherited
+from pyrtr.server.doors import Doors
+from pyrtr.server.limits import Limits
+from pyrtr.server.md5 import Md5
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
@@ -70,14 +74,17 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        rtr_sockets, http_sockets = _sockets(settings)
-        stack.callback(_close_all, rtr_sockets + http_sockets)
+        md5 = None if settings.tcp_md5 is None else Md5(settings.tcp_md5)
+        sockets = _sockets(settings, md5)
+        stack.callback(_close_all, sockets)
         store, problem = _open_store(settings)
         stack.callback(store.close)
         publisher = Publisher(_nothing_published(settings))
         stack.callback(publisher.close)
-        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version))
-        listener = Listener(rtr_sockets, registry)
+        limits = Limits(settings.allow, settings.version_caps or (), settings.max_routers)
+        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version), limits)
+        doors = Doors(settings, registry, sockets, md5)
+        listener = Listener(doors.by_socket, registry, md5)
 
         def gate(is_open: bool) -> None:
             listener.control(is_open)
@@ -94,21 +101,24 @@ async def _serve(settings: Settings) -> None:
             gate=gate,
         )
         loader.status.state_error = problem
-        stopping = _watch_signals(loader)
+        stopping = _watch_signals(loader, doors)
         context = Context(
             publisher=publisher,
             registry=registry,
             loader=loader,
             settings=settings,
-            rtr_addresses=_addresses(rtr_sockets),
-            http_addresses=_addresses(http_sockets),
+            rtr_addresses=_addresses(sockets["rtr"]),
+            http_addresses=_addresses(sockets["http"]),
             listener=listener,
+            doors=doors,
             started_at=time.time(),
         )
         publisher.subscribe(_ready_line(context))
         get_logger().info(
             "started",
             rtr=" ".join(context.rtr_addresses),
+            tls=" ".join(_addresses(sockets["tls"])),
+            ssh=" ".join(_addresses(sockets["ssh"])),
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
@@ -117,8 +127,8 @@ async def _serve(settings: Settings) -> None:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
             jobs += [place.feed.watch(loader.trigger) for place in places]
-        if http_sockets:
-            jobs.append(_serve_http(context, http_sockets))
+        if sockets["http"]:
+            jobs.append(_serve_http(context, sockets["http"]))
         if store.is_kept:
             await _listen_for_operator(stack, store, loader)
         await _run_until(stopping, jobs)
@@ -127,20 +137,23 @@ async def _serve(settings: Settings) -> None:
         await registry.leave(_FAREWELLS[settings.farewell], timeout_s=LEAVE_TIMEOUT_S)
 
 
-def _sockets(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
-    """The listening sockets for RTR and HTTP: handed over by the service manager, or our own."""
+def _sockets(settings: Settings, md5: Md5 | None) -> dict[str, list[socket.socket]]:
+    """The listening sockets by what they are for: handed over by the service manager, or our own."""
+    ports = {"rtr": settings.rtr_port, "tls": settings.tls_port, "ssh": settings.ssh_port, "http": settings.http_port}
     handed_over = inherited(os.environ)
-    rtr = handed_over.get("rtr", [])
-    http = handed_over.get("http", [])
+    sockets = {name: handed_over.get(name, []) for name in ports}
     try:
-        if not rtr and settings.rtr_port is not None:
-            rtr = bind(settings.host, settings.rtr_port)
-        if not http and settings.http_port is not None:
-            http = bind(settings.host, settings.http_port)
+        for name, port in ports.items():
+            keys = None if name == "http" else md5
+            if keys is not None:
+                for sock in sockets[name]:
+                    keys.protect(sock)
+            if not sockets[name] and port is not None:
+                sockets[name] = bind(settings.host, port, keys)
     except BaseException:
-        _close_all(rtr)
+        _close_all(sockets)
         raise
-    return rtr, http
+    return sockets
 
 
 def _open_store(settings: Settings) -> tuple[Store, str | None]:
@@ -239,14 +252,19 @@ def _ready_line(context: Context) -> Callable[[], None]:
     return say
 
 
-def _watch_signals(loader: Loader) -> asyncio.Event:
+def _watch_signals(loader: Loader, doors: Doors) -> asyncio.Event:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, loader.trigger)
+    loop.add_signal_handler(signal.SIGHUP, _reload, loader, doors)
     loop.add_signal_handler(signal.SIGUSR1, loader.accept)
     return stopping
+
+
+def _reload(loader: Loader, doors: Doors) -> None:
+    doors.reload()
+    loader.trigger()
 
 
 def _nothing_published(settings: Settings) -> Published:
@@ -258,8 +276,8 @@ def _addresses(sockets: list[socket.socket]) -> tuple[str, ...]:
     return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
 
 
-def _close_all(sockets: list[socket.socket]) -> None:
-    for sock in sockets:
+def _close_all(sockets: dict[str, list[socket.socket]]) -> None:
+    for sock in chain.from_iterable(sockets.values()):
         sock.close()
 
 

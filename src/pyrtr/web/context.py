@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyrtr.compiler.loader import Loader
+from pyrtr.server.doors import Doors
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener
@@ -23,6 +24,7 @@ class Context:
         settings: in force.
         rtr_addresses, http_addresses: "ADDR:PORT" of everything that is bound.
         listener: accepts routers; None where there is no RTR server.
+        doors: by which transports they come in; None as above.
         started_at: Unix time.
     """
 
@@ -34,6 +36,7 @@ class Context:
     http_addresses: tuple[str, ...]
     listener: Listener | None
     started_at: float
+    doors: Doors | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:
