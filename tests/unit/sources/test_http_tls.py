@@ -70,7 +70,7 @@ def test_the_authorities_of_the_system_are_what_counts_otherwise(server, authori
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))  # where OpenSSL looks for them
     assert get(server.url("/json"), tmp_path) == b"{}"
     other = Authority(tmp_path / "other")  # and a file of ours takes their place
-    assert "its certificate is not accepted" in refusal(server.url("/json"), tmp_path, ca=other.path)
+    assert "its certificate is not accepted" in refusal(server.url("/json"), tmp_path, ca=other.file)
 
 
 def test_a_certificate_for_another_host_is_refused(server, authority, tmp_path):
