@@ -21,11 +21,11 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
-from pyrtr.sources.base import kinds
+from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, schemes
 from pyrtr.sources.location import Location, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -153,6 +153,13 @@ def _read_locations(text: str) -> tuple[Location, ...]:
     return tuple(dict.fromkeys(Location.parse(part.strip()) for part in text.split(",")))
 
 
+def _require_schemes(locations: tuple[Location, ...], allowed: Sequence[str], whose: str) -> None:
+    for location in locations:
+        if location.scheme not in allowed:
+            named = ", ".join("a local path" if scheme == "file" else f"{scheme}://" for scheme in allowed)
+            raise ValueError(f"{location} is no place for {whose}, which takes {named}")
+
+
 def _read_folder(text: str) -> Path | None:
     if (switch := _SWITCH.get(text.lower())) is True:
         raise ValueError
@@ -277,6 +284,19 @@ class Settings(BaseSettings):
             raise ValueError("SOURCE_CERT is not set")
         return source_key
 
+    @field_validator("location")
+    @classmethod
+    def _check_location(cls, location: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if kind := info.data.get("datasource"):
+            _require_schemes(location, schemes(kind), f"DATASOURCE={kind}")
+        return location
+
+    @field_validator("slurm")
+    @classmethod
+    def _check_slurm(cls, slurm: tuple[Location, ...]) -> tuple[Location, ...]:
+        _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
+        return slurm
+
     @field_validator("http_port")
     @classmethod
     def _check_http_port(cls, http_port: int | None, info: ValidationInfo) -> int | None:
@@ -362,8 +382,9 @@ VARIABLES = _variables()
 def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
-    value = masked(detail["input"]) if isinstance(detail["input"], str) else detail["input"]
-    return f"{name}={value!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
+    syntax, given = VARIABLES[name].syntax, detail["input"]
+    value = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
+    return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:

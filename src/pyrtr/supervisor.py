@@ -27,6 +27,7 @@ from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
 from pyrtr.settings import Farewell, Settings
+from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
 from pyrtr.sources.location import Location
@@ -113,7 +114,9 @@ async def _serve(settings: Settings) -> None:
         )
         jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener)]
         if settings.watch:
-            jobs += [loader.watch(), *(place.feed.watch(loader.trigger) for place in places)]
+            jobs.append(loader.watch())
+        if settings.watch or protocol(settings.datasource) is not None:
+            jobs += [place.feed.watch(loader.trigger) for place in places]
         if http_sockets:
             jobs.append(_serve_http(context, http_sockets))
         if store.is_kept:
@@ -162,7 +165,12 @@ def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)
 
-    places = [Place(settings.datasource, location, document(location)) for location in settings.location]
+    module = protocol(settings.datasource)
+
+    def feed(location: Location) -> Feed:
+        return document(location) if module is None else module.feed(location, store.path, settings)
+
+    places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
     return places, SlurmPlaces(settings.slurm, feeds)
 

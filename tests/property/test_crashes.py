@@ -17,7 +17,7 @@ import pytest
 from tests.crashes import Crash, Disk
 from tests.generations import content, memory_folder
 from tests.inputs import NEVER, Payload, aspa, router_key, rpki_client_json, visible, vrp
-from tests.model_core import RouterCore, reset_query
+from tests.model_near import Router
 from tests.quiet import Log, direct, drive
 from tests.unit.compiler.program import place, replace
 
@@ -31,12 +31,9 @@ from pyrtr.compiler.worker import compile_table
 from pyrtr.payload.order import vrps_of
 from pyrtr.payload.table import PayloadTable
 from pyrtr.server.publisher import Published, Publisher
-from pyrtr.session.actions import Action, Respond, Send
-from pyrtr.session.cache import CacheSession
 from pyrtr.settings import Merge, OnStale
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Store
-from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import Timing
 
 NOW = 1_795_404_155
@@ -69,43 +66,6 @@ class RecordedStore(Store):
         self.attempted = content(generation)
         super().commit(generation, steps, cause)
         self.committed, self.attempted = self.attempted, None
-
-
-class Router:
-    """A router that may lose its connection, but never what it holds."""
-
-    def __init__(self, version: int) -> None:
-        self.core = RouterCore(version)
-        self.session: CacheSession | None = None
-
-    def disconnect(self) -> None:
-        self.core.reconnected()
-        self.session = None
-
-    def sync(self, published: Published, now: float) -> None:
-        if self.session is None:
-            self.session = CacheSession(Version.V0, Version.V2)
-        resets = self.core.cache_resets
-        self._ask(self.core.query(), published, now)
-        if self.core.cache_resets > resets:
-            self._ask(reset_query(self.core.version), published, now)
-
-    def notify(self, published: Published, now: float) -> None:
-        if self.session is not None:
-            self._take(self.session.notify(published, now), published, now)
-
-    def _ask(self, query: bytes, published: Published, now: float) -> None:
-        assert self.session is not None
-        self._take(self.session.receive(self.core.send(query), published, now), published, now)
-
-    def _take(self, actions: list[Action], published: Published, now: float) -> None:
-        assert self.session is not None
-        for action in actions:
-            if isinstance(action, Send):
-                self.core.feed(action.data, now)
-            elif isinstance(action, Respond):
-                self.core.feed(action.head + bytes(action.image.get().body) + action.tail, now)
-                self._take(self.session.responded(published, now), published, now)
 
 
 class World:

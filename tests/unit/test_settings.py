@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
 from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
-from pyrtr.sources.base import kinds
+from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
 
 DEFAULTS = {
@@ -131,6 +131,8 @@ REFUSED = [
     ("LOCATION", "https://rpki.example:65536/json"),
     ("LOCATION", "file://rpki.example/json"),
     ("LOCATION", "one,,two"),
+    ("LOCATION", "rtr://cache.example"),
+    ("SLURM", "rtr://cache.example"),
     ("JSONFILE", ","),
     ("SLURM", "one,"),
     ("MERGE", "both"),
@@ -243,6 +245,8 @@ def test_defaults():
 @pytest.mark.parametrize(("name", "text", "value"), ACCEPTED)
 def test_accepted(name: str, text: str, value: object):
     others = {"MAX_VERSION": "2"} if name == "MIN_VERSION" else {}
+    if name == "DATASOURCE" and "file" not in schemes(text.upper()):
+        others = {"LOCATION": f"{schemes(text)[0]}://cache.example"}
     settings, warnings = Settings.load({name: text} | others)
     found = getattr(settings, VARIABLES[name].attribute)
     assert (type(found), found) == (type(value), value)

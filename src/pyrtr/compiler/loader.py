@@ -366,6 +366,8 @@ class Loader:
             place.status.is_used = place.key in used
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
+        if attempt.slurm is not None and report.slurm is not None:
+            self.slurm.status.error = report.slurm.refusal
         self.slurm.status.filtered = {} if report.slurm is None else report.slurm.filtered
         self.slurm.status.added = {} if report.slurm is None else report.slurm.added
 

@@ -75,8 +75,10 @@ class Looks:
         finally:
             if slurm is not None:
                 _remove(slurm.fetched)
-        if slurm is not None and attempt.report is not None and attempt.report.slurm is not None:
-            self._judge_slurm(attempt.report.slurm.refusal, slurm)
+        report = None if attempt.report is None else attempt.report.slurm
+        if slurm is not None and report is not None and report.refusal is not None:
+            self._refused_slurm = slurm.identity
+            self._refuse_slurm(report.refusal)
         return attempt
 
     async def again(self, task: Task, now: float) -> Report:
@@ -226,13 +228,6 @@ class Looks:
             _remove(found.fetched)
             return None
         return found
-
-    def _judge_slurm(self, refusal: str | None, found: SlurmFound) -> None:
-        if refusal is None:
-            self.slurm.status.error = self._refused_slurm = None
-        else:
-            self._refused_slurm = found.identity
-            self._refuse_slurm(refusal)
 
     def _refuse_slurm(self, reason: str) -> None:
         if self.slurm.status.error != reason:

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from tests.examples import MAX_ASN, NASTY, SKI, aspa, key, vrp
+from tests.examples import MAX_ASN, SKI, aspa, key, vrp
 from tests.property.oracle import payload_of
 
 from pyrtr.errors import PayloadError
@@ -118,8 +118,7 @@ FILTERS = [
 def test_a_filter_removes_what_it_matches_and_touches_no_other_kind(kind, values, members, removed):
     result = applied(PAYLOAD, file(**members))
     gone = {values[place] for place in removed}
-    assert set(payload_of(result.table)) == set(PAYLOAD) - gone
-    assert result.table == PayloadTable.of(set(PAYLOAD) - gone)
+    assert result.table == PayloadTable.of(value for value in PAYLOAD if value not in gone)
     assert result.filtered == {"ours": {"vrps": 0, "router_keys": 0, "aspas": 0} | {kind: len(removed)}}
     assert result.added == {"ours": {"vrps": 0, "router_keys": 0, "aspas": 0}}
     assert result.facts.next_expiry == ENDS
@@ -129,15 +128,6 @@ def test_a_filter_removes_what_it_matches_and_touches_no_other_kind(kind, values
 def test_a_filter_that_would_match_everything_is_no_filter(make):
     with pytest.raises(PayloadError, match="expected one of them, or both"):
         make()
-
-
-def test_every_vrp_is_told_from_its_neighbours():
-    vrps = [value for value in NASTY if hasattr(value, "max_length")]
-    for value in vrps:
-        result = applied(vrps, file(prefix_filters=(PrefixFilter(value.prefix, value.asn),)))
-        same = {v for v in vrps if v.asn == value.asn and v.prefix.version == value.prefix.version}
-        inside = {v for v in same if v.prefix.subnet_of(value.prefix)}
-        assert set(payload_of(result.table)) == set(vrps) - inside
 
 
 NEW = (vrp("203.0.113.0/24", 24, 64496), vrp("2001:db8:ffff::/48", 48, 0), key(64511), aspa(64511, 64496))
@@ -150,7 +140,7 @@ def test_assertions_are_added_and_never_expire():
     ends = dict(zip(payload_of(result.table), times_of(result), strict=True))
     assert {value for value, time in ends.items() if time == NEVER} == set(NEW)
     assert count_by_anchor(result.facts) == {"arin": 0, "ripe": len(VRPS), "slurm": 2}
-    assert (result.facts.ipv4_anchors.dtype, result.facts.ipv6_anchors.dtype) == (np.uint16, np.uint16)
+    assert {str(column.dtype) for column in (result.facts.ipv4_anchors, result.facts.ipv6_anchors)} == {"uint16"}
     assert result.added == {"ours": {"vrps": 2, "router_keys": 1, "aspas": 1}}
 
 
@@ -226,7 +216,7 @@ def test_what_two_files_match_or_assert_counts_for_both():
     result = applied(PAYLOAD, one, two)
     assert result.filtered == {name: {"vrps": 3, "router_keys": 2, "aspas": 0} for name in ("one", "two")}
     assert result.added == {name: {"vrps": 1, "router_keys": 1, "aspas": 0} for name in ("one", "two")}
-    left = set(PAYLOAD) - {VRPS[0], VRPS[3], VRPS[10], KEYS[0], KEYS[1]}
+    left = [value for value in PAYLOAD if value not in (VRPS[0], VRPS[3], VRPS[10], KEYS[0], KEYS[1])]
     assert result.table == PayloadTable.of([*left, NEW[0], NEW[2]])
 
 

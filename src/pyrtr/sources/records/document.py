@@ -198,18 +198,18 @@ def check_text(body: bytes) -> None:
 def _typed(loose: Loose, dropped: Counter[str]) -> Typed:
     """The records one by one, so that a bad one does not take the others with it."""
     return Document(
-        roas=each(loose.roas or [], RoaRecord, dropped),
-        bgpsec_keys=each(loose.bgpsec_keys, KeyRecord, dropped),
-        routerKeys=each(loose.routerKeys, KeyRecord, dropped),
-        router_keys=each(loose.router_keys or [], KeyRecord, dropped),
-        aspas=each(loose.aspas, AspaRecord, dropped),
+        roas=_each(loose.roas or [], RoaRecord, dropped),
+        bgpsec_keys=_each(loose.bgpsec_keys, KeyRecord, dropped),
+        routerKeys=_each(loose.routerKeys, KeyRecord, dropped),
+        router_keys=_each(loose.router_keys or [], KeyRecord, dropped),
+        aspas=_each(loose.aspas, AspaRecord, dropped),
         provider_authorizations={
-            family: each(records, AspaRecord, dropped) for family, records in loose.provider_authorizations.items()
+            family: _each(records, AspaRecord, dropped) for family, records in loose.provider_authorizations.items()
         },
         aspa={
             customer: providers
             for customer, raw in (loose.aspa or {}).items()
-            for providers in each([raw], list[Asn], dropped)
+            for providers in _each([raw], list[Asn], dropped)
         },
     )
 
@@ -217,7 +217,7 @@ def _typed(loose: Loose, dropped: Counter[str]) -> Typed:
 Record = TypeVar("Record")
 
 
-def each(raws: Iterable[msgspec.Raw], record_type: type[Record], dropped: Counter[str]) -> list[Record]:
+def _each(raws: Iterable[msgspec.Raw], record_type: type[Record], dropped: Counter[str]) -> list[Record]:
     """Decode records one by one; those of another type are dropped."""
     decoder = msgspec.json.Decoder(record_type)
     records = []

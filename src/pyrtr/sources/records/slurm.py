@@ -25,7 +25,7 @@ from pyrtr.errors import PayloadError, SourceError
 from pyrtr.payload.slurm import AspaFilter, KeyFilter, Network, PrefixFilter, SlurmFile, conflicts
 from pyrtr.payload.values import MAX_ASN, SKI_BYTES, VRP, Aspa, RouterKey, is_der_sequence
 
-MAX_BODY_BYTES = 2**26  # half a million assertions
+MAX_BODY_BYTES = 2**24  # 200,000 assertions, which take seconds to read: more are no exceptions
 MAX_NAMED_CONFLICTS = 3  # in one error text
 
 _VERSION = "slurmVersion"
@@ -113,7 +113,7 @@ def _document(body: bytes) -> object:
     except json.JSONDecodeError as error:
         raise SourceError(f"line {error.lineno} column {error.colno}: not JSON: {error.msg}") from error
     except RecursionError as error:
-        raise SourceError("not SLURM: arrays or objects are nested too deeply") from error
+        raise SourceError("arrays or objects are nested too deeply") from error
 
 
 def _file(name: str, document: object) -> SlurmFile:
@@ -123,9 +123,11 @@ def _file(name: str, document: object) -> SlurmFile:
         _refuse(_VERSION, f"{version} is not known: expected 1, or 2 for files with ASPA members")
     lists: dict[str, tuple[Any, ...]] = {}
     for section, kinds in _SECTIONS.items():
-        names = [list_name for list_name, kind in kinds.items() if kind.since <= version]
-        members = _members(section, top[section], names, required=names)
+        required = [list_name for list_name, kind in kinds.items() if kind.since <= version]
+        members = _members(section, top[section], kinds, required=required)
         for list_name, kind in kinds.items():
+            if list_name in members and list_name not in required:
+                _refuse(f"{section}.{list_name}", f"needs {_VERSION} {kind.since}")
             lists[list_name] = _entries(f"{section}.{list_name}", members.get(list_name, []), kind)
     return SlurmFile(name, *lists.values())
 
@@ -172,8 +174,6 @@ def _within(place: str, member: str) -> str:
 def _why_unknown(member: str, names: Collection[str]) -> str:
     if _MEANT.get(member) in names:
         return f"is not known: its name is {_MEANT[member]}"
-    if any(member in kinds for kinds in _SECTIONS.values()):
-        return f"is no member of this object in this {_VERSION}: expected {', '.join(names)}"
     return f"is not known: expected {', '.join(names)}"
 
 
