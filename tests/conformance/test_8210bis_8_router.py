@@ -8,7 +8,8 @@ from tests.conformance.link import CEILING_S, DEFAULT_TIMING, Link, Script, rout
 from tests.model_core import error_report, reset_query, serial_query
 
 from pyrtr.payload.values import VRP, Aspa
-from pyrtr.session.router import CLIMB_S, MAX_NON_FATAL_REPORTS, RESPONSE_S, SILENCE_S, Phase
+from pyrtr.session.negotiation import CLIMB_S
+from pyrtr.session.router import MAX_NON_FATAL_REPORTS, RESPONSE_S, SILENCE_S, Phase
 from pyrtr.wire.codec import encode
 from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import (
