@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -64,6 +64,7 @@ class Loader:
         self._gate = gate
         self._clock = clock
         self._wanted = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
         self._accepted: Losses | None = None
         self._log = get_logger()
 
@@ -116,23 +117,48 @@ class Loader:
 
     async def run(self) -> None:
         """Do what is due, for ever."""
-        while True:
-            self._confirm()
-            now = self._clock()  # one moment for both: data that turned stale in between would be noticed by neither
-            try:
-                self._control_gate(now)
-            except OSError as error:  # another program took the port while it was closed
-                self._log.error("routers can't be let in again", reason=error.strerror)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self.agenda.pause_s(now))
-            now = self._clock()
-            self.agenda.clock_read(now)
-            task = self.agenda.due(now)
-            if task in (None, Task.LOAD) and self._wanted.is_set():
-                task = Task.LOAD
-                self._wanted.clear()
-            if task is not None:
-                await self._do(task)
+        try:
+            while True:
+                await self._turn()
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+
+    async def _turn(self) -> None:
+        self._confirm()
+        now = self._clock()  # one moment for both: data that turned stale in between would be noticed by neither
+        try:
+            self._control_gate(now)
+        except OSError as error:  # another program took the port while it was closed
+            self._log.error("routers can't be let in again", reason=error.strerror)
+        await self._pause(now)
+        now = self._clock()
+        self.agenda.clock_read(now)
+        task = self.agenda.due(now)
+        if task in (None, Task.LOAD) and self._wanted.is_set() and not self._is_looking:
+            task = Task.LOAD
+            self._wanted.clear()
+        if task is Task.LOAD:
+            # A server may take minutes to answer; what expires meanwhile does not wait for it.
+            self.agenda.load_at = math.inf
+            self._looking = asyncio.create_task(self._do(task))
+        elif task is not None:
+            await self._do(task)
+
+    @property
+    def _is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
+
+    async def _pause(self, now: float) -> None:
+        """Until something is due, wanted, or what is under way has ended."""
+        if self._looking is not None and self._looking.done():
+            self._looking = None
+        awaited = asyncio.create_task(self._wanted.wait()) if self._looking is None else self._looking
+        try:
+            await asyncio.wait([awaited], timeout=self.agenda.pause_s(now))
+        finally:
+            if awaited is not self._looking:
+                awaited.cancel()
 
     async def watch(self) -> None:
         """Trigger a look whenever SLURM files are replaced, come or go (see `sources.fetch.feed` for the sources)."""
@@ -148,10 +174,11 @@ class Loader:
     async def _do(self, task: Task) -> None:
         """One task. Whatever goes wrong, what is published goes on being served."""
         try:
-            if task is Task.LOAD:
-                await self._load()
-            elif self.agenda.built_at is not None:
-                await self._take_away(task, self.agenda.built_at)
+            async with self._looks.bench:
+                if task is Task.LOAD:
+                    await self._load()
+                elif self.agenda.built_at is not None:
+                    await self._take_away(task, self.agenda.built_at)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a bug: loud, but no reason to leave the routers
