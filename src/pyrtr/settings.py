@@ -500,7 +500,13 @@ def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
     syntax, given = VARIABLES[name].syntax, detail["input"]
-    value = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
+    match given:
+        case None:
+            value = "None"
+        case str():
+            value = repr(masked(given))
+        case _:
+            value = syntax.write(given)
     return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 

@@ -60,12 +60,12 @@ def test_no_argument_serves(served: list[Settings], monkeypatch: pytest.MonkeyPa
 def test_warnings_are_logged_before_serving(
     served: list[Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setenv("ALLOW", "192.0.2.0/24")
+    monkeypatch.setenv("FLEET", "nats://192.0.2.1")
     monkeypatch.setenv("LOG_FORMAT", "json")
     assert main([]) == 7
     assert len(served) == 1
     err = capsys.readouterr().err
-    assert '"level": "warning", "event": "ALLOW is set, but this release does not know it: it has no effect"' in err
+    assert '"level": "warning", "event": "FLEET is set, but this release does not know it: it has no effect"' in err
 
 
 @pytest.mark.parametrize("argv", [[], ["settings"]])

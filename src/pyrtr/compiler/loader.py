@@ -285,10 +285,12 @@ class Loader:
         self.status.held = self.agenda.held_since = self._accepted = None
 
     def _confirm(self) -> None:
-        """A protocol may have said that what it gave before still holds."""
-        moments = [place.built_at for place in self.places if place.status.is_used and place.feed.confirmed_at]
-        if self.agenda.built_at is not None and moments:
-            self.agenda.built_at = max(self.agenda.built_at, *(moment for moment in moments if moment is not None))
+        """A protocol may have said that what it gave before still holds, or that it does not any more."""
+        used = {place: place.built_at or 0.0 for place in self.places if place.status.is_used}
+        if self.agenda.built_at is not None and any(place.feed.confirmed_at for place in used):
+            newest = max(used, key=lambda place: used[place])
+            self.agenda.built_at = used[newest]
+            self.agenda.max_age_s = self.agenda.policy.limit_s(newest.max_age_s)
 
     # Making, committing, publishing
 

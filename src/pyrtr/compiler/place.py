@@ -108,6 +108,15 @@ class Place:
             return None
         return max(self.share.source.built_at, self.feed.confirmed_at or 0.0)
 
+    @property
+    def max_age_s(self) -> float | None:
+        """Seconds after which the source itself holds what was accepted to be stale; None if it does not say."""
+        if self.share is None or self.built_at is None:
+            return None
+        if self.feed.expires_at is not None:
+            return max(0.0, self.feed.expires_at - self.built_at)
+        return self.share.max_age_s
+
     def input(self, found: Found | None, folder: Path, new_share: Path) -> Input:
         """Its part in a compilation: what was found just now, or what was accepted from it before.
 
@@ -117,7 +126,6 @@ class Place:
             new_share: where the compilation is to write what was found.
         """
         share = self.share
-        max_age_s = share.max_age_s if found is None and share is not None else found.max_age_s if found else None
         return Input(
             location=self.status.location,
             kind=self._kind,
@@ -127,7 +135,7 @@ class Place:
             share=None if share is None else str(folder / share.file),
             share_digest=None if share is None else share.digest,
             built_at=self.built_at or 0.0,
-            max_age_s=max_age_s,
+            max_age_s=self.max_age_s if found is None else found.max_age_s,
             new_share=str(new_share),
         )
 

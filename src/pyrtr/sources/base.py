@@ -110,6 +110,10 @@ class Feed(Protocol):
         None where no protocol says so: a document is as old as it says itself.
         """
 
+    @property
+    def expires_at(self) -> float | None:
+        """Until when what it gave may be used (Unix seconds), where a protocol says so and may change its mind."""
+
     def details(self) -> Mapping[str, int | float | str | None]:
         """What an operator is told of it besides, by name: numbers become metrics, too."""
 
