@@ -1,4 +1,4 @@
-"""8210bis §8.2, §5.3: a router that comes from another cache of the same session may hold a serial that we have not yet.
+"""8210bis §8.2, §5.3: a router that comes from another cache of a session may hold a serial that we have not yet.
 
 "If the cache cannot provide the delta … it responds with a Cache Reset": it can, a moment later.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,7 @@ class Place:
     """
 
     def __init__(self, kind: str, location: Location, feed: Feed) -> None:
-        # A location may hold a password, which has no business in the state folder.
-        name = location.text.encode("utf-8", "surrogateescape")
-        self.key = f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
+        self.key = key_of(kind, location)
         self.feed = feed
         self.share: ShareRecord | None = None
         self.standing = Standing()
@@ -108,6 +107,10 @@ class Place:
             return None
         return max(self.share.source.built_at, self.feed.confirmed_at or 0.0)
 
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What the feed has to tell besides."""
+        return self.feed.details()
+
     def input(self, found: Found | None, folder: Path, new_share: Path) -> Input:
         """Its part in a compilation: what was found just now, or what was accepted from it before.
 
@@ -143,6 +146,12 @@ class Place:
             source=report.source,
             max_age_s=found.max_age_s,
         )
+
+
+def key_of(kind: str, location: Location) -> str:
+    """Names a datasource and a location. The latter may hold a password, which has no business in the state folder."""
+    name = location.text.encode("utf-8", "surrogateescape")
+    return f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
 
 
 def combined(sources: list[SourceReport]) -> SourceReport:
