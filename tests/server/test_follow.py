@@ -15,7 +15,7 @@ from tests.model_router import TIMEOUT_S, Router
 from tests.program import Program
 from tests.proxy import Proxy
 
-GENERATIONS = 30
+GENERATIONS = 25
 CHANGED = (*SMALL[1:], vrp("192.0.2.0/25", 64499))
 
 

@@ -228,7 +228,11 @@ def whole_body(other: Other) -> bytes:
         (chunked(b"\x93", end=b""), "no answer"),
         (response(b"\x93", Content_Length=1000), "no answer"),
     ],
-)
+    ids=[
+        "not ready", "bad gateway", "redirect", "not found", "empty", "cut", "JSON", "too long", "silence",
+        "a chunk without an end", "less than promised",
+    ],
+)  # fmt: skip
 def test_an_answer_that_is_none(other: Other, copy: Copy, answer: bytes, named: str) -> None:
     """The next look is as good as any."""
     other.table_answer = answer
