@@ -378,11 +378,24 @@ class Settings(BaseSettings):
     def _check_location(cls, location: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
         if kind := info.data.get("datasource"):
             _require_schemes(location, schemes(kind), f"DATASOURCE={kind}")
+            if kind == "PYRTR" and len(location) > 1:
+                raise ValueError("DATASOURCE=PYRTR follows one other pyRTR, since its sessions and serials are served")
+            if kind == "PYRTR" and re.search("[?#]", location[0].text):
+                raise ValueError(f"{location[0]} goes on after its path: http://other:8080 would do")
         return location
+
+    @field_validator("merge")
+    @classmethod
+    def _check_merge(cls, merge: Merge, info: ValidationInfo) -> Merge:
+        if merge is Merge.UNION and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves what one other does, and nothing beside it")
+        return merge
 
     @field_validator("slurm")
     @classmethod
-    def _check_slurm(cls, slurm: tuple[Location, ...]) -> tuple[Location, ...]:
+    def _check_slurm(cls, slurm: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if slurm and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves what the other does: SLURM is to be set there")
         _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
         return slurm
 

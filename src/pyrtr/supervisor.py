@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from pyrtr.compiler import follower
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
+from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.server import control
@@ -35,6 +37,7 @@ from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
 from pyrtr.sources.location import Location
+from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
@@ -91,15 +94,7 @@ async def _serve(settings: Settings) -> None:
             if not is_open:
                 registry.drop()
 
-        places, slurm = _places(settings, store)
-        loader = Loader(
-            places,
-            settings.merge,
-            slurm,
-            Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial),
-            Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold),
-            gate=gate,
-        )
+        loader, feeds = _updater(settings, store, publisher, gate)
         loader.status.state_error = problem
         stopping = _watch_signals(loader, doors)
         context = Context(
@@ -126,7 +121,7 @@ async def _serve(settings: Settings) -> None:
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
-            jobs += [place.feed.watch(loader.trigger) for place in places]
+            jobs += [feed.watch(loader.trigger) for feed in feeds]
         if sockets["http"]:
             jobs.append(_serve_http(context, sockets["http"]))
         if store.is_kept:
@@ -170,10 +165,17 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
     return store, None
 
 
-def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]:
-    """The locations of the source and of SLURM files, each with what looks there."""
+def _updater(
+    settings: Settings, store: Store, publisher: Publisher, gate: Callable[[bool], None]
+) -> tuple[Updater, list[Feed]]:
+    """What brings the published payload up to date, and the feeds of its locations."""
     files = (settings.source_ca, settings.source_cert, settings.source_key)
     tls = FetchTls(*(None if path is None else str(path) for path in files))
+    ledger = Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial)
+    policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
+    if settings.datasource == follower.KIND:
+        upstream = follower.Upstream(PyrtrSource(settings.location[0], tls))
+        return follower.Follower(upstream, ledger, policy, max_steps=settings.history, gate=gate), []
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)
@@ -185,10 +187,11 @@ def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]
 
     places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
-    return places, SlurmPlaces(settings.slurm, feeds)
+    loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
+    return loader, [place.feed for place in places]
 
 
-async def _serve_routers(loader: Loader, listener: Listener) -> None:
+async def _serve_routers(loader: Updater, listener: Listener) -> None:
     """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
@@ -209,7 +212,7 @@ def _load_http(context: Context, sockets: list[socket.socket]) -> HttpServer:
     return HttpServer(create_app(context), sockets)
 
 
-async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Loader) -> None:
+async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Updater) -> None:
     try:
         await stack.enter_async_context(control.listening(store.path, {"accept": loader.accept}))
     except OSError as error:
@@ -252,7 +255,7 @@ def _ready_line(context: Context) -> Callable[[], None]:
     return say
 
 
-def _watch_signals(loader: Loader, doors: Doors) -> asyncio.Event:
+def _watch_signals(loader: Updater, doors: Doors) -> asyncio.Event:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -262,7 +265,7 @@ def _watch_signals(loader: Loader, doors: Doors) -> asyncio.Event:
     return stopping
 
 
-def _reload(loader: Loader, doors: Doors) -> None:
+def _reload(loader: Updater, doors: Doors) -> None:
     doors.reload()
     loader.trigger()
 

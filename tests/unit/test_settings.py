@@ -198,6 +198,7 @@ REFUSED = [
     ("MAX_ROUTERS", "0"),
 ]  # fmt: skip
 
+FOLLOWING = {"DATASOURCE": "PYRTR", "LOCATION": "http://other:8080"}
 CONTRADICTIONS = [
     ({"RTR_PORT": "False", "HTTP_PORT": "no"}, "HTTP_PORT='no': RTR_PORT is False too"),
     ({"RTR_PORT": "8080"}, "HTTP_PORT=8080: RTR_PORT is the same"),
@@ -218,9 +219,20 @@ CONTRADICTIONS = [
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
     ({"SOURCE_KEY": "k"}, "SOURCE_KEY='k': SOURCE_CERT is not set; expected a local file, beside SOURCE_CERT"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
+    ({**FOLLOWING, "LOCATION": "json"}, "LOCATION='json': json is no place for DATASOURCE=PYRTR, which takes http://"),
+    ({"DATASOURCE": "PYRTR"}, "LOCATION=json: json is no place for DATASOURCE=PYRTR, which takes http://, https://"),
+    (
+        {**FOLLOWING, "LOCATION": "http://a,http://b"},
+        "LOCATION='http://a,http://b': DATASOURCE=PYRTR follows one",
+    ),
+    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?b': http://a/?*** goes on after its path"),
+    ({**FOLLOWING, "MERGE": "union"}, "MERGE='union': DATASOURCE=PYRTR serves what one other does"),
+    ({**FOLLOWING, "SLURM": "s"}, "SLURM='s': DATASOURCE=PYRTR serves what the other does: SLURM is to be set there"),
 ]
 
 CONSISTENT = [
+    {**FOLLOWING, "MERGE": "failover"},
+    {**FOLLOWING, "LOCATION": "https://user:password@other/pyrtr/"},
     {"RTR_PORT": "False"},
     {"HTTP_PORT": "False"},
     {"RTR_PORT": "False", "TLS_PORT": "324", "TLS_CERT": "c", "TLS_KEY": "k", "HTTP_PORT": "False"},

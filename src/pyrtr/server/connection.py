@@ -13,7 +13,7 @@ from pyrtr.logs import get_logger, printable
 from pyrtr.server.peers import Peer
 from pyrtr.server.pump import Pump
 from pyrtr.session.actions import Action, Close, Note, Respond, Send
-from pyrtr.session.cache import CacheSession
+from pyrtr.session.cache import CacheSession, Phase
 from pyrtr.wire.enums import ErrorCode
 from pyrtr.wire.errors import ProtocolError
 from pyrtr.wire.image import Image
@@ -235,7 +235,8 @@ class Connection(asyncio.Protocol):
             self._loop.call_later(LINGER_S, self._transport.abort)
 
     def _close_when_idle(self) -> None:
-        is_idle = self._response is None and not self._actions and not self.session.has_more
+        is_waiting = self.session.has_more or self.session.phase is Phase.WAITING
+        is_idle = self._response is None and not self._actions and not is_waiting
         if self._has_eof and is_idle and not self._transport.is_closing():
             self.close_reason = self.close_reason or "closed by the router"
             self._transport.close()

@@ -6,19 +6,22 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
-from pyrtr.web import clients, copies, exposition, health
+from pyrtr.web import clients, copies, exposition, generation, health
 from pyrtr.web.context import Context
 from pyrtr.web.replies import METHODS, json_reply
 
 __all__ = ["Context", "create_app"]
 
-PATHS = ("/clients", "/copies", "/copies/{version}", "/healthz", "/readyz", "/metrics")
+PATHS = (
+    "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
+    "/healthz", "/readyz", "/metrics",
+)  # fmt: skip
 
 
 def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
-    for group in (clients, copies, health, exposition):
+    for group in (clients, copies, generation, health, exposition):
         app.include_router(group.routes(context))
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(Exception, _fail)
