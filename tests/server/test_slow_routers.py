@@ -40,3 +40,11 @@ def test_a_router_that_takes_nothing_is_given_up(tmp_path: Path, carrier: Carrie
             router.send(reset_query(2) + last_words)
         program.wait_for(partial(program.has_logged, "router connected", 3), what="all are connected")
         program.wait_for(lambda: not program.clients(), what="all are given up")
+
+
+def test_what_the_kernel_holds_is_timed_too(tmp_path: Path) -> None:
+    """B99: a response that the kernel took off our hands, and that the router does not read."""
+    with Program(tmp_path, bulky(10), RETRY=1) as program, program.router(receive_bytes=4096) as router:
+        router.send(reset_query(2))
+        program.wait_for(lambda: program.clients()[0]["last_sync_s"]["full"] is not None, what="all was handed over")
+        program.wait_for(lambda: not program.clients(), what="it is given up")

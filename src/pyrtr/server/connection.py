@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
         self._pump.start(head, image.body, tail)
 
     def _slice_bytes(self) -> int:
-        return min(SLICE_BYTES[self.transport], self._registry.slice_bytes())
+        return min(SLICE_BYTES[self.transport], self._registry.slice_bytes(self))
 
     def _pumped(self) -> None:
         """The response has been handed over to the transport."""

@@ -73,8 +73,13 @@ class Registry:
         if not self.connections:
             self._is_empty.set()
 
-    def slice_bytes(self) -> int:
-        """How much of an image one router may be handed at once."""
+    def slice_bytes(self, connection: Connection) -> int:
+        """How much of an image a router may be handed at once.
+
+        One that asks for the whole table again on one connection gets the least while others are sent to, too.
+        """
+        if connection.session.full_responses > 1 and len(self.sending) > 1:
+            return MIN_SLICE_BYTES
         return max(MIN_SLICE_BYTES, min(MAX_SLICE_BYTES, TURN_BYTES // max(1, len(self.sending))))
 
     def drop(self) -> None:

@@ -17,14 +17,17 @@ from pyrtr.server.connection import Transport
 from pyrtr.server.md5 import Md5, Md5Error
 from pyrtr.server.peers import Peer
 from pyrtr.server.registry import Registry
+from pyrtr.session.cache import STALL_RETRIES
 
 BACKLOG = 4096
 ACCEPTS_PER_TURN = 64
 # Out of descriptors or memory: nothing gets better by trying at once, and the routers that are connected go on.
 OVERLOAD_PAUSE_S = 0.5
 _OVERLOAD = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# 8210bis §9: keep-alives are on. A router that is gone without a word is noticed after two minutes.
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+# 8210bis §9: keep-alives are on, and a router that takes nothing for three Retry Intervals is given up. What the kernel
+# has taken off our hands, only the kernel can time: TCP_USER_TIMEOUT. It counts for keep-alives, too: a router that is
+# gone without a word is noticed after three Retry Intervals.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15))
 
 
 class BindError(PyrtrError):
@@ -223,6 +226,8 @@ class Listener:
             router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 router.setsockopt(socket.IPPROTO_TCP, option, value)
+            stall_ms = STALL_RETRIES * self._registry.publisher.current.timing.retry * 1000
+            router.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             if self._md5 is not None:
                 self._md5.protect_peer(router, peer)
             await door.enter(router, peer)

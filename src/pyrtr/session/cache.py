@@ -48,6 +48,8 @@ MAX_PDUS_PER_TURN = 16
 MAX_NON_FATAL_REPORTS = 4
 # 8210bis §7 invites a router that asked for too high a version to ask again; not for ever.
 MAX_REFUSALS = 4
+# How long a PDU may take from its first octet to its last. Octet by octet gains nothing.
+PDU_TIMEOUT_S = 120.0
 # How long a version may take to be agreed after the first octet, or after a refusal.
 OPENING_TIMEOUT_S = 60.0
 # How long a router may wait that holds a serial which the cache that we follow has told it, and not us yet. That takes
@@ -110,6 +112,7 @@ class CacheSession:
         self._is_leaving = False
         self._deadline: float | None = None
         self._blocked_until: float | None = None
+        self._pdu_due_at: float | None = None  # set while one has begun that is not there whole
         self.has_more = False
 
     @property
@@ -129,8 +132,8 @@ class CacheSession:
     @property
     def deadline(self) -> float | None:
         """When `timer` is to be called, if nothing else happens before."""
-        deadlines = [moment for moment in (self._deadline, self._blocked_until) if moment is not None]
-        return min(deadlines, default=None)
+        deadlines = (self._deadline, self._blocked_until, self._pdu_due_at)
+        return min((moment for moment in deadlines if moment is not None), default=None)
 
     def receive(self, data: bytes, source: PayloadSource, now: float) -> list[Action]:
         """Take octets from the router, in any pieces."""
@@ -199,6 +202,9 @@ class CacheSession:
         if self._blocked_until is not None and now >= self._blocked_until:
             # Code 10 would have to wait behind what the router does not read: it could never arrive.
             return [self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", abort=True)]
+        if self._pdu_due_at is not None and now >= self._pdu_due_at:
+            text = f"a PDU has begun that is not complete after {PDU_TIMEOUT_S:.0f} s"
+            return self._report(ProtocolError(ErrorCode.TRANSPORT_FAILURE, text))
         if self._deadline is None or now < self._deadline:
             return []
         match self.phase:
@@ -235,7 +241,7 @@ class CacheSession:
     def _advance(self, source: PayloadSource, now: float) -> list[Action]:
         """Do whatever can be done now: answer what waits, then read on."""
         actions: list[Action] = []
-        self.has_more = False
+        self.has_more = is_partial = False
         taken = 0
         while self.phase is not Phase.CLOSED:
             if self.phase is not Phase.RESPONDING and self._is_leaving:
@@ -252,15 +258,22 @@ class CacheSession:
             try:
                 header = self._framer.header()
                 if header is None:
+                    is_partial = len(self._framer) > 0
                     break
                 self._check_header(header)
                 pdu = self._framer.take(header.length)
                 if pdu is None:
+                    is_partial = True
                     break
                 taken += 1
                 actions += self._received(header, pdu, now)
             except ProtocolError as error:
                 self._pending.append(error)
+        # Not while we respond: a close would cut the response, and the router can't gain by it.
+        if self.phase is not Phase.READY or not is_partial:
+            self._pdu_due_at = None
+        elif taken or self._pdu_due_at is None:
+            self._pdu_due_at = now + PDU_TIMEOUT_S
         return actions
 
     def _waits(self, source: PayloadSource, now: float) -> bool:
@@ -444,7 +457,7 @@ class CacheSession:
 
     def _closed(self, reason: str, *, abort: bool = False) -> Close:
         self.phase = Phase.CLOSED
-        self._deadline = self._blocked_until = None
+        self._deadline = self._blocked_until = self._pdu_due_at = None
         self.has_more = False
         self._pending.clear()
         self._framer.clear()
