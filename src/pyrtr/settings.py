@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, GetCoreSchemaHandler, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import core_schema
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -73,15 +73,17 @@ class Syntax:
         read: the value that a trimmed text stands for; raises ValueError, with a reason where `accepts` is not enough.
         unit: what the value counts or names.
         none: how None is written.
+        is_secret: whether nobody is shown the value.
     """
 
     accepts: str
     read: Callable[[str], object]
     unit: str = "-"
     none: str = "-"
+    is_secret: bool = False
 
     def write(self, value: object) -> str:
-        """The value as one would set it."""
+        """The value as one would set it, but a secret."""
         match value:
             case None:
                 return self.none
@@ -95,7 +97,9 @@ class Syntax:
 
     def _validate(self, value: object) -> object:
         # What code gives is read as it would be written, so that the same limits hold.
-        return value if value is None else self.read(self.write(value).strip())
+        if value is None:
+            return None
+        return self.read(value.get_secret_value() if isinstance(value, SecretStr) else self.write(value).strip())
 
 
 def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: str = "") -> Syntax:
@@ -154,12 +158,21 @@ def _read_folder(text: str) -> Path | None:
     return Path(text) if switch is None else None
 
 
+def _read_token(text: str) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,256}=*", text):
+        raise ValueError
+    return SecretStr(text)
+
+
 _PORT = _whole(0, 65535, "TCP port", none=_OFF)
 _HTTP_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than RTR_PORT")
 _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
 _SWITCHED = Syntax("True or False", _read_switch)
 _PATH = Syntax("one local path", _read_path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
+_PEM = Syntax("one local file in PEM", _read_path, "path")
+# RFC 6750 section 2.1 says which characters; so many can't be guessed.
+_TOKEN = Syntax("16 to 256 letters, digits, and - . _ ~ + / =", _read_token, "token", is_secret=True)
 
 
 class Settings(BaseSettings):
@@ -234,6 +247,14 @@ class Settings(BaseSettings):
         21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
     )
 
+    http_tls_cert: Annotated[Path | None, _PEM] = Field(
+        None, description="certificate of the HTTP server, and what leads to its CA; set, it speaks TLS alone"
+    )
+    http_tls_key: Annotated[Path | None, _PEM] = Field(None, description="its key, without a password")
+    http_token: Annotated[SecretStr | None, _TOKEN] = Field(
+        None, description="what an HTTP request that changes something has to bring; unset, none may"
+    )
+
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
 
     @field_validator("location", mode="before")
@@ -250,6 +271,13 @@ class Settings(BaseSettings):
             if http_port != 0:
                 raise ValueError("RTR_PORT is the same")
         return http_port
+
+    @field_validator("http_tls_key")
+    @classmethod
+    def _check_http_tls_key(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if "http_tls_cert" in info.data and (key is None) is not (info.data["http_tls_cert"] is None):
+            raise ValueError("HTTP_TLS_CERT and HTTP_TLS_KEY go together")
+        return key
 
     @field_validator("expire")
     @classmethod
@@ -326,7 +354,9 @@ VARIABLES = _variables()
 def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
-    return f"{name}={detail['input']!r}: {reason}{'; ' if reason else ''}expected {VARIABLES[name].syntax.accepts}"
+    syntax = VARIABLES[name].syntax
+    value = "***" if syntax.is_secret else repr(detail["input"])
+    return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:

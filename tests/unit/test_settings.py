@@ -36,6 +36,9 @@ DEFAULTS = {
     "ON_STALE": "hold",
     "MAX_SHRINK": "20",
     "HOLD": "21600",
+    "HTTP_TLS_CERT": "-",
+    "HTTP_TLS_KEY": "-",
+    "HTTP_TOKEN": "-",
 }
 
 ACCEPTED = [
@@ -143,6 +146,8 @@ CONTRADICTIONS = [
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
+    ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=None: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
+    ({"HTTP_TLS_KEY": "a"}, "HTTP_TLS_KEY='a': HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
 ]
 
 CONSISTENT = [
@@ -151,6 +156,7 @@ CONSISTENT = [
     {"RTR_PORT": "0", "HTTP_PORT": "0"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
+    {"HTTP_TLS_CERT": "a", "HTTP_TLS_KEY": "b"},
 ]
 
 SLIPS = [
@@ -377,7 +383,7 @@ def test_settings_are_frozen():
 def test_what_is_written_reads_back():
     settings = Settings(rtr_port=None, host=("::1", "localhost"), state=None, jsonfile="x", initial_serial=None)
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
-    assert Settings.load(written)[0] == settings
+    assert Settings.load({name: text for name, text in written.items() if text != "-"})[0] == settings
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES.keys())
@@ -385,3 +391,19 @@ def test_every_variable_says_what_it_means(variable):
     assert variable.meaning
     assert variable.syntax.accepts
     assert variable.syntax.unit
+
+
+def test_a_token_is_kept_to_itself():
+    token = "correct-horse-battery-staple"
+    settings, _ = Settings.load({"HTTP_TOKEN": token})
+    assert settings.http_token is not None
+    assert settings.http_token.get_secret_value() == token
+    assert token not in repr(settings)
+    assert token not in VARIABLES["HTTP_TOKEN"].syntax.write(settings.http_token)
+    assert Settings(http_token=settings.http_token) == settings
+
+
+@pytest.mark.parametrize("token", ["fifteen-letters", "x" * 257, "with spaces in it all over", "ümläute-are-no-good"])
+def test_a_bad_token_is_refused_without_being_shown(token: str):
+    (line,) = problems({"HTTP_TOKEN": token})
+    assert line == "HTTP_TOKEN=***: expected 16 to 256 letters, digits, and - . _ ~ + / ="
