@@ -91,7 +91,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, tls: HttpTls | None) -> None:
         super().__init__(config)
         self._tls = tls
-        self._entering: set[asyncio.Task[None]] = set()
+        self._entering: dict[asyncio.Task[None], _Connection] = {}
         self._accepting: list[socket.socket] = []
 
     @contextlib.contextmanager
@@ -136,24 +136,24 @@ class _Server(uvicorn.Server):
                 self._accepting.remove(sock)
                 loop.call_later(OVERLOAD_PAUSE_S, self._resume, sock)
                 return
-            if len(self._entering) + len(self.server_state.connections) >= MAX_CONNECTIONS:
+            if len(self.server_state.connections.union(self._entering.values())) >= MAX_CONNECTIONS:
                 client.close()
                 continue
-            task = loop.create_task(self._enter(client))
-            self._entering.add(task)
-            task.add_done_callback(self._entering.discard)
+            connection = _Connection(self.config, self.server_state, {})
+            task = loop.create_task(self._enter(client, connection))
+            self._entering[task] = connection
+            task.add_done_callback(self._entering.pop)
 
-    async def _enter(self, client: socket.socket) -> None:
-        timeouts = (
-            {} if self._tls is None else dict.fromkeys(("ssl_handshake_timeout", "ssl_shutdown_timeout"), TLS_TIMEOUT_S)
-        )
+    async def _enter(self, client: socket.socket, connection: _Connection) -> None:
+        context, timeout_s = (None, None) if self._tls is None else (self._tls.context, TLS_TIMEOUT_S)
         try:
             client.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Connection(self.config, self.server_state, {}),
+                lambda: connection,
                 client,
-                ssl=None if self._tls is None else self._tls.context,
-                **timeouts,
+                ssl=context,
+                ssl_handshake_timeout=timeout_s,
+                ssl_shutdown_timeout=timeout_s,
             )
         except OSError:  # it went away meanwhile, or does not speak TLS
             client.close()
