@@ -22,6 +22,8 @@ MAX_BYTES = 4096
 INPUT_TIMEOUT_S = 10
 MAX_MEMORY = 1024
 SPARE_S = 60.0
+# The instrumentation loses some memory with each input: a process runs no longer, and the next goes on from there.
+ROUND_S = 60
 
 
 def main() -> int:
@@ -45,24 +47,33 @@ def main() -> int:
 
 def fuzz(name: str, seconds: int, found: Path) -> None:
     """Run one target and print its line, and what its run said if it ended badly."""
+    executions, output = 0, ""
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as corpus:
-        command = [
-            *(sys.executable, "-m", "tests.fuzz.harness", name, corpus, str(CORPUS / name)),
-            *(f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", f"-timeout={INPUT_TIMEOUT_S}"),
-            *(f"-rss_limit_mb={MAX_MEMORY}", f"-artifact_prefix={found}/{name}-", "-print_final_stats=1"),
-            *([f"-dict={JSON_WORDS}"] if name in JSON else []),
-        ]
-        started = time.monotonic()
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds + SPARE_S)
-        took = time.monotonic() - started
+        while (left := seconds - int(time.monotonic() - started)) > 0 and not output:
+            count, output = _round(name, min(left, ROUND_S), Path(corpus), found)
+            executions += count
+    inputs = sorted(path.name for path in found.glob(f"{name}-*"))
+    took = time.monotonic() - started
+    print(f"{name:<16} {executions:>12} {took:>8.0f}  {', '.join(inputs) or 'none'}", flush=True)
+    if output:
+        print(output[-2000:], f"\nfindings are in {found}", flush=True)
+
+
+def _round(name: str, seconds: int, corpus: Path, found: Path) -> tuple[int, str]:
+    """How many inputs were run, and all that the run said if it ended badly."""
+    command = [
+        *(sys.executable, "-m", "tests.fuzz.harness", name, str(corpus), str(CORPUS / name)),
+        *(f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", f"-timeout={INPUT_TIMEOUT_S}"),
+        *(f"-rss_limit_mb={MAX_MEMORY}", f"-artifact_prefix={found}/{name}-", "-print_final_stats=1"),
+        *([f"-dict={JSON_WORDS}"] if name in JSON else []),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds + SPARE_S)
     output = run.stderr + run.stdout
     count = re.search(r"stat::number_of_executed_units: *(\d+)", output)
-    inputs = sorted(path.name for path in found.glob(f"{name}-*"))
-    print(f"{name:<16} {count[1] if count else '?':>12} {took:>8.0f}  {', '.join(inputs) or 'none'}", flush=True)
-    if run.returncode or inputs:
-        print(output[-2000:], f"\nfindings are in {found}", flush=True)
-        if not inputs:
-            (found / f"{name}-no-input").write_text(output)
+    if run.returncode and not any(found.glob(f"{name}-*")):
+        (found / f"{name}-no-input").write_text(output)
+    return int(count[1]) if count else 0, output if run.returncode else ""
 
 
 if __name__ == "__main__":
