@@ -11,6 +11,7 @@ from typing import Any
 
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
+from pyrtr.server.descriptors import FOR_HTTP, FOR_LOADING, require_spare
 from pyrtr.server.registry import Registry
 
 BACKLOG = 4096
@@ -143,6 +144,7 @@ class Listener:
     def _accept(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
+                require_spare(sock, FOR_LOADING + FOR_HTTP)
                 router, _ = sock.accept()
             except BlockingIOError:
                 return

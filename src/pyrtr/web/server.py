@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from pyrtr.server.descriptors import FOR_LOADING, require_spare
 from pyrtr.web.limits import MAX_HEAD_BYTES
 from pyrtr.web.tls import HttpTls
 
@@ -126,6 +127,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for _ in range(ACCEPTS_PER_TURN):
             try:
+                require_spare(sock, FOR_LOADING)
                 client, _ = sock.accept()
             except BlockingIOError:
                 return
