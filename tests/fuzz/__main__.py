@@ -23,7 +23,7 @@ INPUT_TIMEOUT_S = 10
 MAX_MEMORY = 1024
 SPARE_S = 60.0
 # The instrumentation loses some memory with each input: a process runs no longer, and the next goes on from there.
-ROUND_S = 60
+ROUND_S = 20
 
 
 def main() -> int:
