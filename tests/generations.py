@@ -58,7 +58,7 @@ def write_next(
 ) -> tuple[Generation, Step | None]:
     """Write the table of the generation that follows; it is for the caller to commit it."""
     table = PayloadTable.of(payload)
-    path, _ = store.new_paths()
+    path = store.new_paths().table
     write_table(path, table, facts_of(table))
     stored = read_table(path)
     if current is None:
@@ -83,7 +83,7 @@ def advance(
 ) -> Generation:
     """Commit the generation that follows."""
     generation, step = write_next(store, current, payload, max_steps=max_steps)
-    store.commit(generation, step, "load")
+    store.commit(generation, () if step is None else (step,), "load")
     return generation
 
 

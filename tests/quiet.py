@@ -29,6 +29,18 @@ async def direct(function: Callable[..., Result], *arguments: Any) -> Result:
     return function(*arguments)
 
 
+async def one_by_one(*coroutines: Coroutine[Any, Any, Result], return_exceptions: bool) -> list[Result | Exception]:
+    """In the place of `asyncio.gather`."""
+    assert return_exceptions
+    results: list[Result | Exception] = []
+    for coroutine in coroutines:
+        try:
+            results.append(await coroutine)
+        except Exception as error:
+            results.append(error)
+    return results
+
+
 def drive(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine that waits for nothing to its end."""
     try:

@@ -1,4 +1,4 @@
-"""The program: `pyrtr` serves, `pyrtr accept` talks to one that serves, `pyrtr settings` and a few options inform.
+"""The program: `pyrtr` serves, `pyrtr accept` talks to one that serves, the other commands and options inform.
 
 Imports stand where they are needed: an option answers at once, and a process that this one starts loads no server.
 """
@@ -27,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             from pyrtr.cli.accept import accept
 
             return accept(os.environ)
+        case ["check", *paths]:
+            from time import time
+
+            from pyrtr.cli.check import check
+
+            return check(paths, now=time())
         case ["--help" | "-h"]:
             from pyrtr.cli.usage import print_help
 

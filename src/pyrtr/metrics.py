@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from pyrtr.logs import printable
 from pyrtr.server.connection import Connection
 from pyrtr.server.publisher import Published
 from pyrtr.server.registry import tally
@@ -25,7 +26,9 @@ from pyrtr.web.verdict import condition, judge
 from pyrtr.wire.enums import PDU_TYPES, ErrorCode, PduType, Version
 
 if TYPE_CHECKING:
-    from pyrtr.compiler.loader import SourceStatus
+    from pyrtr.compiler.place import Place
+    from pyrtr.compiler.slurm import SlurmStatus
+    from pyrtr.compiler.status import SourceStatus
     from pyrtr.web.context import Context
 
 # Five trust anchors exist. A source that names thousands must not make thousands of series.
@@ -103,6 +106,8 @@ class _StateCollector(Collector):
         yield from _router_metrics(context, self._sums)
         yield from _payload_metrics(published, context.versions)
         yield from _source_metrics(context.loader.status)
+        yield from _location_metrics(context.loader.places)
+        yield from _slurm_metrics(context.loader.slurm.status)
 
 
 def _seed_metrics(published: Published, router_count: int) -> Iterator[Metric]:
@@ -213,26 +218,68 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "pyrtr_storage_failing", "1 while new generations can't be stored.", status.storage_error is not None
     )
-    report, found = status.report, status.found
-    if report is None or found is None:
+    found = status.found
+    if found is None:
         return
     yield from _timestamp("pyrtr_source_build", "When the validator wrote the data.", found.built_at)
     for name, text, label, values in (
         ("pyrtr_source_records", "Records of the last good look, by kind.", "kind", found.records),
         ("pyrtr_source_dropped", "Records that were not used, by reason.", "reason", found.dropped),
-        ("pyrtr_source_vrps", "Usable VRP records by trust anchor.", "ta", largest(report.vrps_by_anchor)),
+        ("pyrtr_source_vrps", "Usable VRP records by trust anchor.", "ta", largest(status.vrps_by_anchor)),
     ):
         family = GaugeMetricFamily(name, text, labels=[label])
         for value, count in values.items():
             family.add_metric([value], count)
         yield family
-    seconds = {**report.seconds, "total": status.report_seconds or 0.0}
     durations = GaugeMetricFamily(
         "pyrtr_source_load_duration_seconds", "How long the last good look took, by stage.", labels=["stage"]
     )
-    for stage, duration in seconds.items():
+    for stage, duration in status.seconds.items():
         durations.add_metric([stage], duration)
     yield durations
+
+
+def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
+    looks = CounterMetricFamily("pyrtr_location_looks", "Looks at a location by result.", labels=["location", "result"])
+    used = GaugeMetricFamily("pyrtr_location_used", "1 if the location's payload is served.", labels=["location"])
+    built = GaugeMetricFamily(
+        "pyrtr_location_build_timestamp_seconds", "When the location's data was written.", labels=["location"]
+    )
+    details = GaugeMetricFamily(
+        "pyrtr_location_detail", "What the location's datasource tells besides.", labels=["location", "detail"]
+    )
+    for place in places:
+        status = place.status
+        where = printable(status.location)
+        changed_count = status.success_count - status.unchanged_count
+        for result, count in (
+            ("success", changed_count),
+            ("unchanged", status.unchanged_count),
+            ("failure", status.failure_count),
+        ):
+            looks.add_metric([where, result], count)
+        used.add_metric([where], int(status.is_used))
+        if place.built_at is not None:
+            built.add_metric([where], place.built_at)
+        for name, value in place.feed.details().items():
+            if isinstance(value, int | float):
+                details.add_metric([where, name], value)
+    yield from (looks, used, built, details)
+
+
+def _slurm_metrics(status: SlurmStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "pyrtr_slurm_failing", "1 while SLURM files can't be used, and those before are.", status.error is not None
+    )
+    for name, text, by_file in (
+        ("pyrtr_slurm_filtered", "Payload that a SLURM file removes, by kind.", status.filtered),
+        ("pyrtr_slurm_added", "Payload that a SLURM file adds, by kind.", status.added),
+    ):
+        family = GaugeMetricFamily(name, text, labels=["file", "kind"])
+        for file, counts in by_file.items():
+            for kind, count in counts.items():
+                family.add_metric([printable(file), kind], count)
+        yield family
 
 
 def _timestamp(name: str, text: str, seconds: float | None) -> Iterator[Metric]:

@@ -21,14 +21,16 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
+from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, schemes
+from pyrtr.sources.location import Location, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
 NOT_YET_KNOWN = (
-    "SLURM", "MERGE", "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
+    "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
     "TLS_PORT", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "TLS_CHECK_ADDRESS",
     "SSH_PORT", "SSH_HOST_KEY", "SSH_AUTHORIZED_KEYS", "SSH_PASSWORDS",
     "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
@@ -37,15 +39,9 @@ NOT_YET_KNOWN = (
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _OFF = ("False", "no", "off")  # without 0, since port 0 asks the system for a free port
-_DEFAULT_LOCATION = Path("json")  # told by identity from a LOCATION that says the same
+_DEFAULT_LOCATION = (Location("file", "json"),)  # told by identity from a LOCATION that says the same
 # RFC 1035 section 2.3, and the underscore of containers; a name that ends in a number is a mistyped address.
 _HOST_NAME = re.compile(r"(?!.{254})(?!(.*\.)?[0-9]+$)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
-
-
-class Datasource(StrEnum):
-    """Kinds of sources."""
-
-    RPKICLIENT = "RPKICLIENT"
 
 
 class OnStale(StrEnum):
@@ -54,6 +50,13 @@ class OnStale(StrEnum):
     HOLD = "hold"
     WITHDRAW = "withdraw"
     CLOSE = "close"
+
+
+class Merge(StrEnum):
+    """What several locations are to each other."""
+
+    FAILOVER = "failover"
+    UNION = "union"
 
 
 class Farewell(StrEnum):
@@ -85,7 +88,7 @@ class Syntax:
     def write(self, value: object) -> str:
         """The value as one would set it, but a secret."""
         match value:
-            case None:
+            case None | ():
                 return self.none
             case tuple():
                 return ",".join(map(str, value))
@@ -96,10 +99,15 @@ class Syntax:
         return core_schema.no_info_before_validator_function(self._validate, handler(source))
 
     def _validate(self, value: object) -> object:
-        # What code gives is read as it would be written, so that the same limits hold.
-        if value is None:
-            return None
-        return self.read(value.get_secret_value() if isinstance(value, SecretStr) else self.write(value).strip())
+        match value:
+            case None | ():
+                return value
+            case SecretStr():
+                return self.read(value.get_secret_value())
+            case [Location(), *_]:  # written, it would lack the password
+                return value
+            case _:  # what code gives is read as it would be written, so that the same limits hold
+                return self.read(self.write(value).strip())
 
 
 def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: str = "") -> Syntax:
@@ -116,8 +124,8 @@ def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: 
     return Syntax(", ".join(filter(None, parts)), read, unit, none[0] if none else "-")
 
 
-def _choice(kinds: type[StrEnum]) -> Syntax:
-    def read(text: str) -> StrEnum:
+def _choice(kinds: Iterable[str]) -> Syntax:
+    def read(text: str) -> str:
         for kind in kinds:
             if kind.lower() == text.lower():
                 return kind
@@ -144,12 +152,16 @@ def _read_hosts(text: str) -> tuple[str, ...]:
     return tuple(hosts)
 
 
-def _read_path(text: str) -> Path:
-    if "://" in text:
-        raise ValueError("this release reads no URL")
-    if "," in text:
-        raise ValueError("this release reads one source only")
-    return Path(text)
+def _read_locations(text: str) -> tuple[Location, ...]:
+    """Paths and URLs, each once."""
+    return tuple(dict.fromkeys(Location.parse(part.strip()) for part in text.split(",")))
+
+
+def _require_schemes(locations: tuple[Location, ...], allowed: Sequence[str], whose: str) -> None:
+    for location in locations:
+        if location.scheme not in allowed:
+            named = ", ".join("a local path" if scheme == "file" else f"{scheme}://" for scheme in allowed)
+            raise ValueError(f"{location} is no place for {whose}, which takes {named}")
 
 
 def _read_folder(text: str) -> Path | None:
@@ -167,10 +179,12 @@ def _read_token(text: str) -> SecretStr:
 _PORT = _whole(0, 65535, "TCP port", none=_OFF)
 _HTTP_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than RTR_PORT")
 _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
+_SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
 _SWITCHED = Syntax("True or False", _read_switch)
-_PATH = Syntax("one local path", _read_path, "path")
+_LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path or URL")
+_FILE = Syntax("a local file", Path, "path")
+_KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
-_PEM = Syntax("one local file in PEM", _read_path, "path")
 # RFC 6750 section 2.1 says which characters; so many can't be guessed.
 _TOKEN = Syntax("16 to 256 letters, digits, and - . _ ~ + / =", _read_token, "token", is_secret=True)
 
@@ -196,13 +210,34 @@ class Settings(BaseSettings):
     http_port: Annotated[int | None, _HTTP_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
-    datasource: Annotated[Datasource, _choice(Datasource)] = Field(
-        Datasource.RPKICLIENT, description="kind of the source"
-    )
-    jsonfile: Annotated[Path | None, _PATH] = Field(
+    datasource: Annotated[str, _choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
+    jsonfile: Annotated[tuple[Location, ...] | None, _LOCATIONS] = Field(
         None, description="older name of LOCATION, which wins where both are set"
     )
-    location: Annotated[Path, _PATH] = Field(_DEFAULT_LOCATION, description="where the source is")
+    location: Annotated[tuple[Location, ...], _LOCATIONS] = Field(
+        _DEFAULT_LOCATION, description="where the source is; of several see MERGE"
+    )
+    merge: Annotated[Merge, _choice(Merge)] = Field(
+        Merge.FAILOVER, description="several LOCATIONs: failover uses the first good one, in order; union all of them"
+    )
+    slurm: Annotated[tuple[Location, ...], _SLURM] = Field(
+        (), description="files, folders or URLs with local exceptions (RFC 8416), applied to whatever the source is"
+    )
+    source_ca: Annotated[Path | None, _FILE] = Field(
+        None, description="CAs that HTTPS and rtr+tls sources are checked against, in the place of the system's"
+    )
+    source_cert: Annotated[Path | None, _FILE] = Field(
+        None, description="certificate that is shown to HTTPS and rtr+tls sources which ask for one"
+    )
+    source_key: Annotated[Path | None, _KEY_FILE] = Field(
+        None, description="its key, unencrypted, if that is not in the same file"
+    )
+    source_ssh_key: Annotated[Path | None, _FILE] = Field(
+        None, description="private key, unencrypted, to log in with at rtr+ssh sources"
+    )
+    source_known_hosts: Annotated[Path | None, _FILE] = Field(
+        None, description="host keys that rtr+ssh sources are checked against; without it none is connected to"
+    )
     reload: Annotated[int, _whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
     refresh: Annotated[int, _whole(1, 86400, "seconds")] = Field(
         3600, description="told to routers (RFC 8210 section 6): when to ask again after an answer"
@@ -247,10 +282,10 @@ class Settings(BaseSettings):
         21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
     )
 
-    http_tls_cert: Annotated[Path | None, _PEM] = Field(
+    http_tls_cert: Annotated[Path | None, _FILE] = Field(
         None, description="certificate of the HTTP server, and what leads to its CA; set, it speaks TLS alone"
     )
-    http_tls_key: Annotated[Path | None, _PEM] = Field(None, description="its key, without a password")
+    http_tls_key: Annotated[Path | None, _FILE] = Field(None, description="its key, without a password")
     http_token: Annotated[SecretStr | None, _TOKEN] = Field(
         None, description="what an HTTP request that changes something has to bring; unset, none may"
     )
@@ -261,6 +296,26 @@ class Settings(BaseSettings):
     @classmethod
     def _fall_back_on_jsonfile(cls, location: object, info: ValidationInfo) -> object:
         return info.data.get("jsonfile") or location if location is _DEFAULT_LOCATION else location
+
+    @field_validator("source_key")
+    @classmethod
+    def _check_source_key(cls, source_key: Path | None, info: ValidationInfo) -> Path | None:
+        if source_key is not None and info.data["source_cert"] is None:
+            raise ValueError("SOURCE_CERT is not set")
+        return source_key
+
+    @field_validator("location")
+    @classmethod
+    def _check_location(cls, location: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if kind := info.data.get("datasource"):
+            _require_schemes(location, schemes(kind), f"DATASOURCE={kind}")
+        return location
+
+    @field_validator("slurm")
+    @classmethod
+    def _check_slurm(cls, slurm: tuple[Location, ...]) -> tuple[Location, ...]:
+        _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
+        return slurm
 
     @field_validator("http_port")
     @classmethod
@@ -354,8 +409,11 @@ VARIABLES = _variables()
 def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
-    syntax = VARIABLES[name].syntax
-    value = "***" if syntax.is_secret else repr(detail["input"])
+    syntax, given = VARIABLES[name].syntax, detail["input"]
+    if syntax.is_secret:
+        value = "***"
+    else:
+        value = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
     return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from pyrtr.compiler.agenda import Policy
+from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
+from pyrtr.compiler.place import Place
+from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.errors import PyrtrError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.server import control
@@ -24,6 +27,10 @@ from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
 from pyrtr.settings import Farewell, Settings
+from pyrtr.sources.base import Feed, protocol
+from pyrtr.sources.fetch.feed import DocumentFeed
+from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.location import Location
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
@@ -78,13 +85,13 @@ async def _serve(settings: Settings) -> None:
             if not is_open:
                 registry.drop()
 
+        places, slurm = _places(settings, store)
         loader = Loader(
-            settings.location,
-            store,
-            publisher,
+            places,
+            settings.merge,
+            slurm,
+            Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial),
             Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold),
-            max_steps=settings.history,
-            initial_serial=settings.initial_serial,
             gate=gate,
         )
         loader.status.state_error = problem
@@ -110,6 +117,8 @@ async def _serve(settings: Settings) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener)]
         if settings.watch:
             jobs.append(loader.watch())
+        if settings.watch or protocol(settings.datasource) is not None:
+            jobs += [place.feed.watch(loader.trigger) for place in places]
         if http_sockets:
             jobs.append(_serve_http(context, http_sockets, tls))
         if store.is_kept:
@@ -148,6 +157,24 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
     if store.set_aside_reason is not None:
         get_logger().error("state set aside, a new session begins", reason=store.set_aside_reason)
     return store, None
+
+
+def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]:
+    """The locations of the source and of SLURM files, each with what looks there."""
+    files = (settings.source_ca, settings.source_cert, settings.source_key)
+    tls = FetchTls(*(None if path is None else str(path) for path in files))
+
+    def document(location: Location) -> DocumentFeed:
+        return DocumentFeed(location, store.path, tls)
+
+    module = protocol(settings.datasource)
+
+    def feed(location: Location) -> Feed:
+        return document(location) if module is None else module.feed(location, store.path, settings)
+
+    places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
+    feeds = {location: document(location) for location in settings.slurm if not location.is_local}
+    return places, SlurmPlaces(settings.slurm, feeds)
 
 
 async def _serve_routers(loader: Loader, listener: Listener) -> None:

@@ -8,8 +8,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
@@ -58,10 +59,41 @@ def read_asn(value: int | str, reason: str = "asn") -> int:
     return asn
 
 
-def read_expires(record: dict[str, Any]) -> int:
+def read_expires(record: dict[str, Any], choose: Callable[[list[float]], float] = max) -> int:
+    """When a record ends: by its own word, and by its last source, or whichever `choose` says."""
     expires = record.get("expires", NEVER)
     require(is_number(expires) or (isinstance(expires, float) and math.isfinite(expires)), "malformed")
+    if ends := [read_end(source) for source in read_sources(record)]:
+        expires = min(expires, choose(ends))
     return int(min(max(expires, 0), NEVER))
+
+
+def read_sources(record: dict[str, Any]) -> list[dict[str, Any]]:
+    sources = record.get("source", [])
+    require(isinstance(sources, list) and all(isinstance(source, dict) for source in sources), "malformed")
+    require(all(isinstance(source.get("tal", ""), str) for source in sources), "malformed")
+    assert isinstance(sources, list)
+    return sources
+
+
+def read_end(source: dict[str, Any]) -> float:
+    validity = source.get("chainValidity")
+    if validity is None:
+        return NEVER
+    require(isinstance(validity, dict) and isinstance(validity.get("notAfter"), str), "malformed")
+    try:
+        end = datetime.fromisoformat(validity["notAfter"])
+    except ValueError:
+        raise Dropped("malformed") from None
+    require(end.tzinfo, "malformed")
+    return end.timestamp()
+
+
+def anchor_of(record: dict[str, Any]) -> str:
+    if sources := read_sources(record):
+        return next((source["tal"] for source in sources if source.get("tal")), "N/A")
+    ta: str = record.get("ta", "")
+    return ta
 
 
 def read_base64(text: str) -> bytes | None:
@@ -101,13 +133,13 @@ def read_vrp(record: Any) -> VRP:
 
 
 def read_router_key(record: Any) -> RouterKey:
-    names = ("ski", "SKI", "pubkey", "routerPublicKey")
+    names = ("ski", "SKI", "pubkey", "routerPublicKey", "spki", "subjectPublicKeyInfo")
     require_types(record, {"asn": (int, str)} | dict.fromkeys(names, (str, type(None))), "asn")
     text = record.get("ski") or record.get("SKI") or ""
     ski = bytes.fromhex(text) if re.fullmatch("[0-9A-Fa-f]{40}", text) else read_base64(text)
     require(ski is not None and len(ski) == 20, "ski")
     asn = read_asn(record["asn"])
-    spki = read_base64(record.get("pubkey") or record.get("routerPublicKey") or "")
+    spki = read_base64(next((record[name] for name in names[2:] if record.get(name)), ""))
     try:
         return RouterKey(ski or b"", asn, spki or b"")
     except PayloadError:
@@ -149,12 +181,56 @@ def aspa_records(document: dict[str, Any]) -> Iterator[Any]:
         yield {"customer": customer, "providers": providers}
 
 
+def key_records(document: dict[str, Any]) -> list[Any]:
+    return [record for name in ("bgpsec_keys", "routerKeys", "router-keys") for record in document.get(name, [])]
+
+
+def fits(record: Any, reader: Callable[[Any], object]) -> bool:
+    """Whether a record is of the kind that `reader` reads, if not of use."""
+    try:
+        reader(record)
+    except Dropped as reason:
+        return str(reason) != "malformed"
+    return True
+
+
+def is_certificate(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and all(isinstance(record.get(name), str) for name in ("ski", "subjectPublicKeyInfo"))
+        and isinstance(record.get("asns"), list)
+        and all(type(asn) in (int, str) for asn in record["asns"])
+    )
+
+
+def sorted_by_kind(records: list[Any]) -> dict[str, Any]:
+    """The document that a bare array stands for."""
+    document: dict[str, list[Any]] = {"roas": [], "routerKeys": [], "aspas": []}
+    unknown = []
+    for record in records:
+        if fits(record, read_vrp):
+            document["roas"].append(record)
+        elif fits(record, read_aspa):
+            document["aspas"].append(record)
+        elif is_certificate(record):
+            document["routerKeys"] += [
+                {"asn": asn, "ski": record["ski"], "spki": record["subjectPublicKeyInfo"]} for asn in record["asns"]
+            ]
+        else:
+            unknown.append(record)
+    kinds = ("roas", "routerKeys", "aspas")
+    document[max(kinds, key=lambda kind: len(document[kind]))] += unknown
+    return document
+
+
 def read(body: bytes | str, now: float) -> Content:
     document = json.loads(body)
+    if isinstance(document, list):
+        document = sorted_by_kind(document)
     content = Content()
     sources: tuple[tuple[str, list[Any], Any], ...] = (
-        ("vrps", document["roas"], read_vrp),
-        ("router_keys", document.get("bgpsec_keys", []) + document.get("routerKeys", []), read_router_key),
+        ("vrps", document.get("roas", []), read_vrp),
+        ("router_keys", key_records(document), read_router_key),
         ("aspas", list(aspa_records(document)), read_aspa),
     )
     for kind, records, reader in sources:
@@ -162,7 +238,7 @@ def read(body: bytes | str, now: float) -> Content:
             content.records[kind] += 1
             try:
                 value = reader(record)
-                expires = read_expires(record)
+                expires = read_expires(record, min if kind == "aspas" else max)
                 require(expires > now, "expired")
             except Dropped as reason:
                 content.dropped[str(reason)] += 1
@@ -174,7 +250,7 @@ def read(body: bytes | str, now: float) -> Content:
             values = getattr(content, kind)
             content.dropped["duplicate"] += value in values
             if kind == "vrps" and value not in values:
-                content.vrps_by_ta[record.get("ta", "")] += 1
+                content.vrps_by_ta[anchor_of(record)] += 1
             values[value] = max(expires, values.get(value, 0))
     for customer, (providers, expires) in list(content.aspas.items()):
         providers = providers - {0} or {0}

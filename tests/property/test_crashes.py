@@ -17,23 +17,23 @@ import pytest
 from tests.crashes import Crash, Disk
 from tests.generations import content, memory_folder
 from tests.inputs import NEVER, Payload, aspa, router_key, rpki_client_json, visible, vrp
-from tests.model_core import RouterCore, reset_query
+from tests.model_near import Router
 from tests.quiet import Log, direct, drive
+from tests.unit.compiler.program import place, replace
 
 from pyrtr.compiler import process
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.job import Job, Report, Task
+from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
+from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.worker import compile_table
 from pyrtr.payload.order import vrps_of
 from pyrtr.payload.table import PayloadTable
 from pyrtr.server.publisher import Published, Publisher
-from pyrtr.session.actions import Action, Respond, Send
-from pyrtr.session.cache import CacheSession
-from pyrtr.settings import OnStale
+from pyrtr.settings import Merge, OnStale
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Store
-from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import Timing
 
 NOW = 1_795_404_155
@@ -61,48 +61,11 @@ class RecordedStore(Store):
     attempted: object = None
     committed: object = None
 
-    def commit(self, generation, step, cause):
+    def commit(self, generation, steps, cause):
         self.disk.is_commit_done = False
         self.attempted = content(generation)
-        super().commit(generation, step, cause)
+        super().commit(generation, steps, cause)
         self.committed, self.attempted = self.attempted, None
-
-
-class Router:
-    """A router that may lose its connection, but never what it holds."""
-
-    def __init__(self, version: int) -> None:
-        self.core = RouterCore(version)
-        self.session: CacheSession | None = None
-
-    def disconnect(self) -> None:
-        self.core.reconnected()
-        self.session = None
-
-    def sync(self, published: Published, now: float) -> None:
-        if self.session is None:
-            self.session = CacheSession(Version.V0, Version.V2)
-        resets = self.core.cache_resets
-        self._ask(self.core.query(), published, now)
-        if self.core.cache_resets > resets:
-            self._ask(reset_query(self.core.version), published, now)
-
-    def notify(self, published: Published, now: float) -> None:
-        if self.session is not None:
-            self._take(self.session.notify(published, now), published, now)
-
-    def _ask(self, query: bytes, published: Published, now: float) -> None:
-        assert self.session is not None
-        self._take(self.session.receive(self.core.send(query), published, now), published, now)
-
-    def _take(self, actions: list[Action], published: Published, now: float) -> None:
-        assert self.session is not None
-        for action in actions:
-            if isinstance(action, Send):
-                self.core.feed(action.data, now)
-            elif isinstance(action, Respond):
-                self.core.feed(action.head + bytes(action.image.get().body) + action.tail, now)
-                self._take(self.session.responded(published, now), published, now)
 
 
 class World:
@@ -139,12 +102,11 @@ class World:
         self.publisher = Publisher(Published(Timing(), new_session_ids()))
         self.publisher.subscribe(self._published)
         self.loader = Loader(
-            self.source,
-            store,
-            self.publisher,
+            [place(self.source, store.path)],
+            Merge.FAILOVER,
+            SlurmPlaces([], {}),
+            Ledger(store, self.publisher, max_steps=self.max_steps, initial_serial=2**32 - 3),
             Policy(3600, 10**9, OnStale.HOLD, 100, 3600),
-            max_steps=self.max_steps,
-            initial_serial=2**32 - 3,
             gate=lambda _: None,
             clock=lambda: self.now,
         )
@@ -178,7 +140,7 @@ class World:
             records = rpki_client_json([value], expires=expires)
             for kind, entries in document.items():
                 entries += cast("list[object]", records[kind])
-        self.source.write_bytes(msgspec.json.encode(document))
+        replace(self.source, msgspec.json.encode(document))
         self._do(Task.LOAD)
         self.held = self.offered
 
@@ -223,7 +185,7 @@ class World:
         published = self.publisher.current
         assert published.table is not None
         assert self.store is not None
-        assert content(self.loader._current) == self.store.committed, "published before it was committed"
+        assert content(self.loader._ledger.current) == self.store.committed, "published before it was committed"
         meaning = tuples_of(published.table)
         for version, session_ids in published.session_ids.items():
             for session_id in session_ids:

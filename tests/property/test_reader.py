@@ -16,7 +16,7 @@ from tests.property.strategies import asns, vrps
 
 from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER
-from pyrtr.sources import rpki_client
+from pyrtr.sources import auto, ccr, routinator, rpki_client
 from pyrtr.sources.records import fields
 
 NOW = 1_000
@@ -72,8 +72,9 @@ def test_host_bits_are_those_outside_of_the_network(column):
 
 
 # Members that mostly can be used, so that something is left of most documents.
-def mostly(usable: st.SearchStrategy[Any], *others: Any) -> st.SearchStrategy[Any]:
-    return st.one_of(*[usable] * 7, st.sampled_from(others))
+@st.composite
+def mostly(draw: st.DrawFn, usable: st.SearchStrategy[Any], *others: Any) -> Any:
+    return draw(usable if draw(st.integers(0, 7)) < 7 else st.sampled_from(others))
 
 
 asn_members = mostly(
@@ -88,7 +89,27 @@ max_lengths = mostly(
 )
 some_texts = st.sampled_from(("192.0.2.0/24", "192.0.2.0/25", "2001:db8::/32", "2001:db8::/48", "0.0.0.0/0", "::/0"))
 prefixes = mostly(some_texts | good_texts, "", "192.0.2.1/24", "192.0.2.0", "2001:db8::1/32", "fe80::%1/64", None, 4)
-optional = {"ta": mostly(st.sampled_from(("ripe", "arin", "")), 1, None), "expires": expires_members}
+not_afters = mostly(
+    st.sampled_from(
+        ("1970-01-01T00:16:41Z", "1970-01-01T00:16:42Z", "1970-01-01T01:17:22+01:00", "9999-12-31T23:59:59Z")
+    ),
+    *("1970-01-01T00:16:40Z", "1969-12-31T00:00:00Z", "1970-01-01T00:16:41", "yesterday", "", 1001, None, True),
+)
+
+sources = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(("roa", "exception")),
+        "tal": mostly(st.sampled_from(("ripe", "arin", "")), 1, None),
+        "chainValidity": mostly(st.fixed_dictionaries({"notAfter": not_afters}), None, {}, 1),
+    },
+)
+source_members = st.lists(mostly(sources, None, 1, []), max_size=3)
+optional = {
+    "ta": mostly(st.sampled_from(("ripe", "arin", "")), 1, None),
+    "expires": expires_members,
+    "source": mostly(source_members, None, {}, "ripe"),
+}
 roas = st.fixed_dictionaries(
     {"prefix": prefixes, "asn": asn_members}, optional=optional | {"maxLength": max_lengths, "unknown": st.none()}
 )
@@ -101,7 +122,9 @@ key_members = mostly(
 )
 router_keys = st.fixed_dictionaries(
     {"asn": asn_members},
-    optional=optional | {"ski": ski_members, "SKI": ski_members, "pubkey": key_members, "routerPublicKey": key_members},
+    optional=optional
+    | dict.fromkeys(("ski", "SKI"), ski_members)
+    | dict.fromkeys(("pubkey", "routerPublicKey", "spki", "subjectPublicKeyInfo"), key_members),
 )
 provider_lists = st.lists(asn_members, max_size=4) | st.lists(st.sampled_from((0, 64497, "AS64498")), max_size=4)
 aspas = st.fixed_dictionaries(
@@ -120,30 +143,57 @@ documents = st.fixed_dictionaries(
         "metadata": st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=2),
         "bgpsec_keys": records(router_keys),
         "routerKeys": records(router_keys),
+        "router-keys": records(router_keys),
         "aspas": records(aspas),
         "provider_authorizations": st.fixed_dictionaries({}, optional={"ipv4": records(aspas), "ipv6": records(aspas)}),
         "aspa": st.dictionaries(st.sampled_from(("64496", "AS64497", "0", "x")), provider_lists, max_size=3),
         "nonfunc_cas": st.just([{"ski": 1}]),
     },
 )
+certificates = st.fixed_dictionaries(
+    {"ski": ski_members, "asns": st.lists(asn_members, max_size=3), "subjectPublicKeyInfo": key_members}
+)
+arrays = st.lists(roas, min_size=1, max_size=8) | records(roas | aspas | certificates)
+READERS = (rpki_client, routinator, auto)
 
 
 @given(documents, st.booleans())
-def test_a_document_is_read_as_sets_and_dicts_read_it(document, ensure_ascii):
+def test_a_document_is_read_as_sets_and_dicts_read_it_whichever_reader_is_named(document, ensure_ascii):
     body = json.dumps(document, ensure_ascii=ensure_ascii)
-    loaded = rpki_client.read(body.encode(), now=NOW)
-    reader_oracle.assert_holds(loaded, reader_oracle.read(body, NOW))
-    assert loaded.metadata == document.get("metadata", {})
+    expected = reader_oracle.read(body, NOW)
+    for reader in READERS:
+        loaded = reader.read(body.encode(), now=NOW)
+        reader_oracle.assert_holds(loaded, expected)
+        assert loaded.metadata == document.get("metadata", {})
 
 
-@given(documents, st.data())
+@given(arrays)
+@example([])
+@example([None])
+@example([{"ski": "", "asns": [], "subjectPublicKeyInfo": ""}])
+def test_an_array_is_read_as_what_its_records_are(array):
+    body = json.dumps(array)
+    expected = reader_oracle.read(body, NOW)
+    if expected.dropped["malformed"] == sum(expected.records.values()):
+        for reader in (routinator, auto):
+            with pytest.raises(SourceError, match="none of which is a VRP"):
+                reader.read(body.encode(), now=NOW)
+        return
+    for reader in (routinator, auto):
+        reader_oracle.assert_holds(reader.read(body.encode(), now=NOW), expected)
+
+
+@given(documents | arrays, st.data())
 def test_a_document_that_is_cut_short_is_refused(document, data):
     body = json.dumps(document).encode()
-    with pytest.raises(SourceError):
-        rpki_client.read(body[: data.draw(st.integers(0, len(body) - 1))], now=NOW)
+    cut = body[: data.draw(st.integers(0, len(body) - 1))]
+    for reader in READERS:
+        with pytest.raises(SourceError):
+            reader.read(cut, now=NOW)
 
 
 @given(st.binary(max_size=40) | st.text('{}[]":,roas1e. \\u0', max_size=40).map(str.encode))
 def test_other_octets_are_refused_and_nothing_else_happens(body):
-    with pytest.raises(SourceError):
-        rpki_client.read(body, now=NOW)
+    for reader in (*READERS, ccr):
+        with pytest.raises(SourceError):
+            reader.read(body, now=NOW)

@@ -13,10 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.examples import NASTY, aspa, key, vrp
 from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World, published, world
 
-from pyrtr.compiler.job import Report, SourceReport
+from pyrtr.compiler.status import SourceStatus
 from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version, render
 from pyrtr.payload.table import PayloadTable
 from pyrtr.settings import Settings
+from pyrtr.sources.base import SourceReport
+from pyrtr.store.database import ShareRecord
 from pyrtr.wire.enums import ErrorCode, PduType, Version
 from pyrtr.wire.pdu import ErrorReport, ResetQuery, SerialQuery
 
@@ -26,24 +28,20 @@ TABLES = (
     PayloadTable.of([vrp("192.0.2.0/24", 24, 64496)]),
     PayloadTable.of([vrp("192.0.2.0/24", 24, 64496), vrp("2001:db8::/32", 48, 64496), key(), aspa(64496, 64497)]),
 )
-REPORT = Report(
-    change_count=1,
-    has_delta=False,
-    is_proved=True,
-    digest=bytes(32),
-    next_expiry=2**62,
-    counts={"ipv4": 1, "ipv6": 1, "router_keys": 1, "aspas": 1},
-    vrps_by_anchor={'a "quoted"\nname': 3},
-    losses=None,
-    source=None,
-    seconds={"decode": 0.25},
-)
 FOUND = SourceReport(
     metadata={},
     records={"vrps": 5, "router_keys": 1, "aspas": 1},
     dropped={"expired": 2, "duplicate": 1},
     built_at=PUBLISHED_AT - 60,
 )
+
+
+def loaded(status: SourceStatus) -> None:
+    """A look has come to something."""
+    status.found = FOUND
+    status.counts = {"ipv4": 1, "ipv6": 1, "router_keys": 1, "aspas": 1}
+    status.vrps_by_anchor = {'a "quoted"\nname': 3}
+    status.seconds = {"decode": 0.25, "total": 0.5}
 
 
 async def scrape(running: World) -> Samples:
@@ -171,7 +169,8 @@ async def test_the_source():
         status = running.context.loader.status
         status.last_attempt, status.last_success = PUBLISHED_AT + 2, PUBLISHED_AT + 1
         status.success_count, status.failure_count = 5, 2
-        status.report, status.found, status.report_seconds, status.error = REPORT, FOUND, 0.5, "not JSON"
+        loaded(status)
+        status.error = "not JSON"
         found = await scrape(running)
     assert value(found, "pyrtr_source_attempts_total", result="success") == 5
     assert value(found, "pyrtr_source_attempts_total", result="failure") == 2
@@ -209,7 +208,7 @@ async def test_the_process_and_the_build():
 async def test_formats(accept, content_type):
     async with world(published(*TABLES)) as running:
         status = running.context.loader.status
-        status.report, status.found = REPORT, FOUND
+        loaded(status)
         reply = await running.client.get("/metrics", headers={"accept": accept})
     assert reply.status_code == 200
     assert reply.headers["content-type"].startswith(content_type)
@@ -253,7 +252,11 @@ async def test_every_metric_is_documented_with_its_type_and_labels():
     async with world(published(PayloadTable.of(), PayloadTable.of(NASTY))) as running:
         status = running.context.loader.status
         status.last_attempt = status.last_success = PUBLISHED_AT
-        status.report, status.found, status.report_seconds = REPORT, FOUND, 0.5
+        loaded(status)
+        (place,) = running.context.loader.places
+        place.share = ShareRecord("", "", b"", {}, FOUND)
+        place.feed.details = lambda: {"http_status": 304}  # type: ignore[method-assign]
+        running.context.loader.slurm.status.filtered = running.context.loader.slurm.status.added = {"file": {"vrps": 1}}
         text = render(running.context, RouterSums({}), "")[0].decode()
     exposed = {}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Datasource, Farewell, Settings
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
+from pyrtr.sources.base import kinds, schemes
+from pyrtr.sources.location import Location
 
 DEFAULTS = {
     "LOGLEVEL": "INFO",
@@ -20,6 +22,13 @@ DEFAULTS = {
     "DATASOURCE": "RPKICLIENT",
     "JSONFILE": "-",
     "LOCATION": "json",
+    "MERGE": "failover",
+    "SLURM": "-",
+    "SOURCE_CA": "-",
+    "SOURCE_CERT": "-",
+    "SOURCE_KEY": "-",
+    "SOURCE_SSH_KEY": "-",
+    "SOURCE_KNOWN_HOSTS": "-",
     "RELOAD": "900",
     "REFRESH": "3600",
     "RETRY": "600",
@@ -54,11 +63,20 @@ ACCEPTED = [
     ("RTR_PORT", " 323\n", 323),
     *[(name, off, None) for name in ("RTR_PORT", "HTTP_PORT") for off in ("False", "false", "FALSE", "no", "Off")],
     ("HTTP_PORT", "0", 0),
-    ("DATASOURCE", "rpkiClient", Datasource.RPKICLIENT),
-    ("LOCATION", "/var/lib/rpki-client/json", Path("/var/lib/rpki-client/json")),
-    ("LOCATION", "with space: and colon", Path("with space: and colon")),
-    ("LOCATION", "\udcff", Path("\udcff")),
-    ("JSONFILE", "old", Path("old")),
+    *[("DATASOURCE", kind, kind) for kind in kinds()],
+    ("DATASOURCE", "rpkiClient", "RPKICLIENT"),
+    ("LOCATION", "/var/lib/rpki-client/json", (Location("file", "/var/lib/rpki-client/json"),)),
+    ("LOCATION", "with space: and colon", (Location("file", "with space: and colon"),)),
+    ("LOCATION", "\udcff", (Location("file", "\udcff"),)),
+    ("LOCATION", "file:///srv/a%20b", (Location("file", "/srv/a b"),)),
+    ("LOCATION", "HTTPS://rpki.example/json", (Location("https", "HTTPS://rpki.example/json"),)),
+    ("LOCATION", "one, two ,one", (Location("file", "one"), Location("file", "two"))),
+    ("LOCATION", "http://me:word@rpki.example/?key=k", (Location("http", "http://me:word@rpki.example/?key=k"),)),
+    ("JSONFILE", "old", (Location("file", "old"),)),
+    ("SLURM", "exceptions.json,/etc/slurm", (Location("file", "exceptions.json"), Location("file", "/etc/slurm"))),
+    ("MERGE", "Union", Merge.UNION),
+    ("SOURCE_CA", "/etc/ssl/rpki.pem", Path("/etc/ssl/rpki.pem")),
+    ("SOURCE_CERT", "a, b:c", Path("a, b:c")),
     ("RELOAD", "1", 1),
     ("RELOAD", "86400", 86400),
     ("RELOAD", "0900", 900),
@@ -110,11 +128,17 @@ REFUSED = [
     ("RTR_PORT", "65536"),
     ("HTTP_PORT", "65536"),
     ("RTR_PORT", "tcp://10.96.0.5:8323"),
-    ("DATASOURCE", "ROUTINATOR"),
-    ("LOCATION", "https://rpki.example/vrps.json"),
-    ("LOCATION", "file:///json"),
-    ("LOCATION", "one,two"),
-    ("JSONFILE", "http://rpki.example/vrps.json"),
+    ("DATASOURCE", "RPKI"),
+    ("LOCATION", "https://"),
+    ("LOCATION", "https://rpki.example:0/json"),
+    ("LOCATION", "https://rpki.example:65536/json"),
+    ("LOCATION", "file://rpki.example/json"),
+    ("LOCATION", "one,,two"),
+    ("LOCATION", "rtr://cache.example"),
+    ("SLURM", "rtr://cache.example"),
+    ("JSONFILE", ","),
+    ("SLURM", "one,"),
+    ("MERGE", "both"),
     ("RELOAD", "0"),
     ("RELOAD", "86401"),
     ("RELOAD", "False"),
@@ -145,8 +169,9 @@ CONTRADICTIONS = [
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
+    ({"SOURCE_KEY": "k"}, "SOURCE_KEY='k': SOURCE_CERT is not set; expected a local file, beside SOURCE_CERT"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
-    ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=None: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
+    ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=-: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
     ({"HTTP_TLS_KEY": "a"}, "HTTP_TLS_KEY='a': HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
 ]
 
@@ -157,6 +182,8 @@ CONSISTENT = [
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
     {"HTTP_TLS_CERT": "a", "HTTP_TLS_KEY": "b"},
+    {"SOURCE_CERT": "both.pem"},
+    {"SOURCE_CERT": "cert.pem", "SOURCE_KEY": "key.pem"},
 ]
 
 SLIPS = [
@@ -224,6 +251,8 @@ def test_defaults():
 @pytest.mark.parametrize(("name", "text", "value"), ACCEPTED)
 def test_accepted(name: str, text: str, value: object):
     others = {"MAX_VERSION": "2"} if name == "MIN_VERSION" else {}
+    if name == "DATASOURCE" and "file" not in schemes(text.upper()):
+        others = {"LOCATION": f"{schemes(text)[0]}://cache.example"}
     settings, warnings = Settings.load({name: text} | others)
     found = getattr(settings, VARIABLES[name].attribute)
     assert (type(found), found) == (type(value), value)
@@ -251,7 +280,7 @@ def test_no_contradiction(environ: dict[str, str]):
 
 def test_all_problems_at_once():
     lines = problems(
-        {"RTR_PORT": "x", "EXPIRE": "600", "MIN_VERSION": "1", "MAX_VERSION": "0", "DATASOURCE": "RTR", "WATCH": "?"}
+        {"RTR_PORT": "x", "EXPIRE": "600", "MIN_VERSION": "1", "MAX_VERSION": "0", "DATASOURCE": "RPKI", "WATCH": "?"}
     )
     assert [line.partition("=")[0] for line in lines] == ["RTR_PORT", "DATASOURCE", "EXPIRE", "WATCH", "MAX_VERSION"]
 
@@ -264,9 +293,9 @@ def test_a_value_that_does_not_parse_contradicts_nothing():
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("DATASOURCE", "RTR", "expected RPKICLIENT"),
-        ("LOCATION", "https://rpki.example/a,b", "this release reads no URL; expected one local path"),
-        ("LOCATION", "a,b", "this release reads one source only; expected one local path"),
+        ("DATASOURCE", "RPKI", "expected AUTO, CCR, "),
+        ("LOCATION", "a,", "a location is empty; expected paths or URLs, separated by commas"),
+        ("LOCATION", "file:json", "'file:json' names no local file: expected file:///PATH; expected paths or URLs"),
         ("HOST", "::1,192.0.2", "'192.0.2' is neither an address nor a name; expected addresses or names"),
         ("RTR_PORT", "x", "expected a whole number from 0 to 65535, or False"),
         ("RELOAD", "9" * 5000, "expected a whole number from 1 to 86400"),
@@ -296,7 +325,7 @@ def test_the_error_says_its_problems():
     ],
 )
 def test_location_wins_over_jsonfile(environ: dict[str, str], location: str):
-    assert Settings.load(environ)[0].location == Path(location)
+    assert Settings.load(environ)[0].location == (Location("file", location),)
 
 
 @pytest.mark.parametrize(
@@ -365,8 +394,8 @@ def test_the_constructor_holds_to_the_same_limits(attribute: str, value: Any):
 
 
 def test_the_constructor_lets_location_win_too():
-    assert Settings(jsonfile="old").location == Path("old")
-    assert Settings(location=Path("json"), jsonfile="old").location == Path("json")
+    assert Settings(jsonfile="old").location == (Location("file", "old"),)
+    assert Settings(location=Path("json"), jsonfile="old").location == (Location("file", "json"),)
 
 
 def test_the_constructor_takes_values_and_texts():
@@ -381,7 +410,19 @@ def test_settings_are_frozen():
 
 
 def test_what_is_written_reads_back():
-    settings = Settings(rtr_port=None, host=("::1", "localhost"), state=None, jsonfile="x", initial_serial=None)
+    settings = Settings(
+        slurm="x",
+        rtr_port=None,
+        host=("::1", "localhost"),
+        state=None,
+        jsonfile="x",
+        source_ca="ca",
+        source_cert="cert",
+        source_key="key",
+        source_ssh_key="ssh",
+        source_known_hosts="hosts",
+        initial_serial=None,
+    )
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
     assert Settings.load({name: text for name, text in written.items() if text != "-"})[0] == settings
 
@@ -407,3 +448,12 @@ def test_a_token_is_kept_to_itself():
 def test_a_bad_token_is_refused_without_being_shown(token: str):
     (line,) = problems({"HTTP_TOKEN": token})
     assert line == "HTTP_TOKEN=***: expected 16 to 256 letters, digits, and - . _ ~ + / ="
+
+
+def test_a_password_in_a_location_is_not_shown():
+    (line,) = problems({"LOCATION": "https://me:secret@rpki.example:0/json"})
+    assert line.startswith("LOCATION='https://***@rpki.example:0/json': https://***@rpki.example:0/json names no host")
+    settings = Settings.load({"LOCATION": "https://me:secret@rpki.example/json?key=secret"})[0]
+    assert settings.location[0].text.count("secret") == 2
+    assert VARIABLES["LOCATION"].syntax.write(settings.location) == "https://***@rpki.example/json?***"
+    assert "secret" not in str(problems({"LOCATION": "https://me:secret@rpki.example/json", "MIN_VERSION": "9"}))

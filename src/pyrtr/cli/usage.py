@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from pyrtr.cli.output import print_problems, print_result
 
-USAGE = "usage: pyrtr [settings | accept | --help | --version]"
+USAGE = "usage: pyrtr [settings | accept | check FILE ... | --help | --version]"
 
 HELP = f"""\
 {USAGE}
 
 An RPKI-to-Router (RTR) cache: serves validated RPKI payload to routers.
 
-  pyrtr              serve, as the environment says
-  pyrtr settings     print every environment variable: value in force, default, unit and meaning
-  pyrtr accept       let the running program accept a load that it holds back (STATE says which program)
-  pyrtr --help, -h   print this
-  pyrtr --version    print the version
+  pyrtr                 serve, as the environment says
+  pyrtr settings        print every environment variable: value in force, default, unit and meaning
+  pyrtr accept          let the running program accept a load that it holds back (STATE says which program)
+  pyrtr check FILE ...  say of data and SLURM files whether they can be used, and what would be dropped
+  pyrtr --help, -h      print this
+  pyrtr --version       print the version
 
 Example: serve what rpki-client wrote to all routers that reach this machine
 
   LOCATION=/var/lib/rpki-client/json HOST=0.0.0.0,:: RTR_PORT=8323 pyrtr
 
-Exit status: 0 after an orderly end, 1 after a failure, 2 if arguments or environment make no sense."""
+Example: check tonight's data, and two files of local exceptions as they would be used together
+
+  pyrtr check /var/lib/rpki-client/json /etc/pyrtr/ours.json /etc/pyrtr/customers.json
+
+Exit status: 0 after an orderly end, 1 after a failure or if `check` refuses a file, 2 if arguments or
+environment make no sense."""
 
 
 def print_help() -> int:

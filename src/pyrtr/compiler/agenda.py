@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pyrtr.compiler.job import Task
@@ -11,6 +13,8 @@ from pyrtr.settings import OnStale
 
 # After a failure the source is looked at again soon, and then less and less often, at the latest after RELOAD.
 FIRST_RETRY_S = 5.0
+# Up to this share of each pause is left out at random: when a server comes back, not all caches ask it at once.
+RETRY_JITTER = 0.5
 # Expiries follow one another at least this far apart, so that those of one second, or of a few, make one generation.
 EXPIRY_GAP_S = 1.0
 # The clock is looked at anew at least so often, since it may be set.
@@ -35,6 +39,14 @@ class Policy:
     max_shrink: float
     hold_s: float
 
+    def limit_s(self, max_age_s: float | None) -> float:
+        """Seconds after which data is stale whose source has a limit of its own, or none."""
+        return self.max_age_s if max_age_s is None else min(self.max_age_s, max_age_s)
+
+    def is_to_be_withdrawn(self, built_at: float, max_age_s: float | None, now: float) -> bool:
+        """Whether such data may not be served any more."""
+        return self.on_stale is OnStale.WITHDRAW and now - built_at >= self.limit_s(max_age_s)
+
 
 @dataclass(slots=True)
 class Agenda:
@@ -45,28 +57,35 @@ class Agenda:
         load_at: when the source is looked at next.
         next_expiry: when the first entry of the current table ends.
         built_at: from when on the age of the current data counts; None while there is none.
+        max_age_s: seconds after which it is stale: MAX_AGE, or less where the source says so.
         is_withdrawn: whether it was withdrawn because it is stale.
         held_since: when a load was first held back; None while none is.
         failure_count: looks in a row that came to nothing.
+        random: a number from 0 to below 1, any of them as likely as another.
     """
 
     policy: Policy
     load_at: float
     next_expiry: float = NEVER
     built_at: float | None = None
+    max_age_s: float = field(init=False)
     is_withdrawn: bool = False
     held_since: float | None = None
     failure_count: int = 0
+    random: Callable[[], float] = random.random
     _expired_at: float = field(default=-math.inf)
+
+    def __post_init__(self) -> None:
+        self.max_age_s = self.policy.max_age_s
 
     def age_s(self, now: float) -> float | None:
         """How old the current data is."""
         return None if self.built_at is None else now - self.built_at
 
     def is_stale(self, now: float) -> bool:
-        """Whether the current data is as old as MAX_AGE, or older."""
+        """Whether the current data is as old as it may be, or older."""
         age = self.age_s(now)
-        return age is not None and age >= self.policy.max_age_s
+        return age is not None and age >= self.max_age_s
 
     def due(self, now: float) -> Task | None:
         """What is to be done now, the most urgent first."""
@@ -76,7 +95,7 @@ class Agenda:
         """Seconds until something is due, or the data becomes stale."""
         moments = [at for at, _ in self._entries()]
         if self.built_at is not None and not self.is_stale(now):
-            moments.append(self.built_at + self.policy.max_age_s)
+            moments.append(self.built_at + self.max_age_s)
         return min(max(0.0, min(moments) - now), MAX_PAUSE_S)
 
     def clock_read(self, now: float) -> None:
@@ -97,7 +116,7 @@ class Agenda:
         """A look came to nothing."""
         retry_s = FIRST_RETRY_S * 2.0 ** min(self.failure_count, 30)
         self.failure_count += 1
-        self.load_at = now + min(self.policy.reload_s, retry_s)
+        self.load_at = now + min(self.policy.reload_s, retry_s) * (1 - RETRY_JITTER * self.random())
 
     def expired(self, now: float, *, has_failed: bool) -> None:
         """What had expired, or was stale, was taken away; or that came to nothing, and is tried again."""
@@ -110,5 +129,5 @@ class Agenda:
         ]
         if self.policy.on_stale is OnStale.WITHDRAW and self.built_at is not None and not self.is_withdrawn:
             # One look at the source goes first: after a restart it may well be fresh.
-            entries.append((max(self.built_at + self.policy.max_age_s, self._expired_at), Task.WITHDRAW))
+            entries.append((max(self.built_at + self.max_age_s, self._expired_at), Task.WITHDRAW))
         return entries

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pyrtr.payload import slurm
+
 # A small trust anchor may well lose a fifth of its VRPs in one load.
 MIN_ANCHOR_VRPS = 100
 # A load that takes away at most so much more than another one counts as the same.
@@ -39,14 +41,14 @@ def objections(losses: Losses, max_shrink: float) -> dict[str, str]:
         max_shrink: percent of the VRPs, in sum or of one trust anchor, that one load may take away.
 
     Returns:
-        The reasons by what they are about.
+        The reasons by what they are about. What an operator asserts by SLURM is no trust anchor's, and may go.
     """
     limit = f"at most {max_shrink:g} % are accepted"
     reasons = {}
     if losses.vrps.percent > max_shrink:
         reasons["VRPs"] = f"takes away {_figures(losses.vrps)} VRPs, {limit}"
     for anchor, loss in sorted(losses.vrps_by_anchor.items()):
-        if loss.held >= MIN_ANCHOR_VRPS and loss.percent > max_shrink:
+        if anchor != slurm.ANCHOR and loss.held >= MIN_ANCHOR_VRPS and loss.percent > max_shrink:
             reasons[f"VRPs of {anchor}"] = f"takes away {_figures(loss)} VRPs of {anchor}, {limit}"
     if losses.aspas.held and losses.aspas.lost == losses.aspas.held:
         reasons["ASPAs"] = f"takes away all {losses.aspas.held} ASPAs"

@@ -1,21 +1,49 @@
-"""What the serving process asks of a compile process, and what that answers: JSON over its standard streams."""
+"""What the serving process asks of a compile process, and what that answers."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from pyrtr.compiler.guard import Losses
+from pyrtr.sources.base import SourceReport
 
 
 class Task(StrEnum):
     """What the new table is made of."""
 
-    LOAD = "load"  # the source
-    EXPIRE = "expire"  # the current table, without what has expired
+    LOAD = "load"  # what was found at the locations, or what they gave before
+    EXPIRE = "expire"  # what they gave before, without what has expired
     WITHDRAW = "withdraw"  # nothing: the current data may not be served any more
+
+
+class Input(msgspec.Struct, frozen=True):
+    """One location's part in a compilation.
+
+    Attributes:
+        location: its name, for messages.
+        kind: how a document of it is read (a name of DATASOURCE).
+        body: path of what was found there; None if nothing new was.
+        is_table: whether that is a table file, or else a document.
+        modified: when that was last written (Unix seconds).
+        share, share_digest: path and digest of what was accepted from it before; None if nothing was. It stands in
+            where there is nothing new, or that is refused.
+        built_at: Unix time from which the age of the share counts.
+        max_age_s: seconds after which the source itself holds its data to be stale, if it says so.
+        new_share: path to write what was found to.
+    """
+
+    location: str
+    kind: str
+    body: str | None
+    is_table: bool
+    modified: float
+    share: str | None
+    share_digest: bytes | None
+    built_at: float
+    max_age_s: float | None
+    new_share: str
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -23,19 +51,57 @@ class Job(msgspec.Struct, frozen=True):
 
     Attributes:
         task: what the new table is made of.
-        location: path of the source, for LOAD.
         now: Unix time that expiry is judged by.
+        inputs: the locations whose payload is merged. One that is stale is left out while another is not.
+        max_age_s: seconds after which data is stale.
+        slurm: name and path of each SLURM file that was found; None if there is nothing new.
+        slurm_kept: path of the SLURM files that were accepted before; None if there are none.
         current: path of the table that is served now, None where there is none.
-        table, delta: paths to write the new table and the delta to. The table is written in any case, since expiry
-            times may have moved; the delta only if there is one (see `Report`).
+        table, delta, new_slurm: paths to write the new table, the delta and the SLURM files to. The table is written in
+            any case, since expiry times may have moved; the delta only if there is one (see `Report`).
     """
 
     task: Task
-    location: str
     now: float
+    inputs: tuple[Input, ...]
+    max_age_s: float
+    slurm: tuple[tuple[str, str], ...] | None
+    slurm_kept: str | None
     current: str | None
     table: str
     delta: str
+    new_slurm: str
+
+
+class InputReport(msgspec.Struct, frozen=True):
+    """What became of one location.
+
+    Attributes:
+        refusal: why what was found there, or what it gave before, could not be used; None if it could.
+        source: what was found; None if nothing new was, or it was refused.
+        digest: BLAKE2b-256 of its new share; None likewise.
+        is_used: whether its payload, new or from before, is in the table.
+    """
+
+    refusal: str | None
+    source: SourceReport | None
+    digest: bytes | None
+    is_used: bool
+
+
+class SlurmReport(msgspec.Struct, frozen=True):
+    """What became of the SLURM files.
+
+    Attributes:
+        refusal: why those that were found are not used, and those from before are; None if they are.
+        digest: BLAKE2b-256 of the file they were written to; None if those from before are used.
+        filtered, added: payload that each file removed and added, by its name and by kind.
+    """
+
+    refusal: str | None
+    digest: bytes | None
+    filtered: dict[str, dict[str, int]]
+    added: dict[str, dict[str, int]]
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -46,11 +112,16 @@ class Report(msgspec.Struct, frozen=True):
         has_delta: whether there is a delta: there was a table, it changed, and the delta was proved against both.
         is_proved: False if the delta failed its proof. The table is right all the same.
         digest: BLAKE2b-256 of the table file.
-        next_expiry: Unix seconds at which the first entry of the new table ends.
+        content: BLAKE2b-256 of the payload alone.
+        next_expiry: Unix seconds at which the table has to be made anew: its first entry ends, or a location of
+            several turns stale.
+        built_at: Unix time from which the age of the data counts: that of the newest share in it.
+        max_age_s: seconds after which the source itself holds that to be stale, if it says so.
         counts: unique payload by kind: ipv4, ipv6, router_keys, aspas.
         vrps_by_anchor: VRPs by trust anchor.
         losses: what the new table takes away from the current one; None where there was none.
-        source: what was found in the source; None if it was not looked at.
+        inputs: what became of each location, in the order of the job's.
+        slurm: what became of the SLURM files; None without any.
         seconds: how long each part took.
     """
 
@@ -58,43 +129,13 @@ class Report(msgspec.Struct, frozen=True):
     has_delta: bool
     is_proved: bool
     digest: bytes
+    content: bytes
     next_expiry: int
+    built_at: float
+    max_age_s: float | None
     counts: dict[str, int]
     vrps_by_anchor: dict[str, int]
     losses: Losses | None
-    source: SourceReport | None
+    inputs: tuple[InputReport, ...]
+    slurm: SlurmReport | None
     seconds: dict[str, float]
-
-
-class SourceReport(msgspec.Struct, frozen=True):
-    """What was found in the source.
-
-    Attributes:
-        metadata, records, dropped: as `sources.rpki_client.Loaded` has them.
-        built_at: Unix time from which the age of the data is counted: when the validator wrote it, as it says itself,
-            or else when the source was last written to.
-    """
-
-    metadata: dict[str, Any]
-    records: dict[str, int]
-    dropped: dict[str, int]
-    built_at: float
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a compilation came to nothing.
-
-    Attributes:
-        reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
-    """
-
-    reason: str
-    is_storage: bool
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """Exactly one of the two."""
-
-    report: Report | None = None
-    refusal: Refusal | None = None

@@ -1,67 +1,84 @@
-"""The compile process: a job on standard input, its answer on standard output, and then it ends.
-
-It has the memory of a million records for a second, which the serving process must never have. It dies with the
-process that started it.
-"""
+"""The compile process: from sources to a table and its delta, with the memory of a million records for a second."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import os
-import signal
-import sys
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 import msgspec
 
-from pyrtr.compiler.job import Answer, Job, Refusal, Report, SourceReport, Task
+from pyrtr import processes
+from pyrtr.compiler.job import Input, InputReport, Job, Report, SlurmReport, Task
 from pyrtr.compiler.pipeline import compare
-from pyrtr.errors import PyrtrError, StoreError
-from pyrtr.payload.table import NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, unexpired
-from pyrtr.sources import rpki_client
+from pyrtr.errors import SourceError, StoreError
+from pyrtr.payload.slurm import SlurmFile, apply_slurm
+from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
+from pyrtr.sources.base import SourceReport, reader
 from pyrtr.sources.fetch import file
-from pyrtr.store.table_file import StoredTable, read_table, write_delta, write_table
-
-_PR_SET_PDEATHSIG = 1
+from pyrtr.sources.records import slurm
+from pyrtr.store import columns
+from pyrtr.store.slurm_file import read_slurm, write_slurm
+from pyrtr.store.table_file import content_digest, read_table, write_delta, write_table
 
 
 def compile_table(job: Job) -> Report:
     """Do the job: make the new table, compare it with the current one, and write both.
 
     Raises:
-        SourceError: the source is refused whole.
+        SourceError: no location gives anything, or SLURM files can't be used and there were none before.
         StoreError: the files can't be written, or the current table is damaged.
     """
     watch = Stopwatch()
     current = None if job.current is None else read_table(Path(job.current), is_mapped=True)
     watch.lap("current")
-    new = _new_table(job, current, watch)
-    outcome = None if current is None else compare(current.table, current.facts, new.table, job.now)
+    used: list[_Share] = []
+    shares = [_share(place, job.now, watch) for place in job.inputs]
+    if job.task is Task.WITHDRAW:
+        next_change = NEVER
+        table, facts, slurm_report = NOTHING, NO_FACTS, None
+    elif job.task is Task.EXPIRE and current is not None and not (shares and all(share.is_there for share in shares)):
+        # What the locations gave is lost, or they are others now. What was made of it still has its times.
+        next_change = NEVER
+        (table, facts), slurm_report = unexpired(current.table, current.facts, job.now), None
+    else:
+        used, next_change = _in_use(shares, job)
+        table, facts = merged([(share.table, share.facts) for share in used])
+        table, facts, slurm_report = _with_slurm(job, table, facts)
+    watch.lap("merge")
+    outcome = None if current is None else compare(current.table, current.facts, table, job.now)
     watch.lap("compare")
+    if len(used) == 1 and table is used[0].table and used[0].report.digest is not None:
+        digest = used[0].report.digest
+        columns.link(Path(used[0].place.new_share), Path(job.table))
+    else:
+        digest = write_table(Path(job.table), table, facts)
     delta = outcome.delta if outcome is not None and outcome.change_count else None
-    digest = write_table(Path(job.table), new.table, new.facts)
     if delta is not None:
         write_delta(Path(job.delta), delta)
+    content = content_digest(table)
     watch.lap("write")
+    newest = max(used, key=lambda share: share.built_at, default=None)
     return Report(
-        change_count=len(new.table) if outcome is None else outcome.change_count,
+        change_count=len(table) if outcome is None else outcome.change_count,
         has_delta=delta is not None,
         is_proved=outcome is None or outcome.delta is not None,
         digest=digest,
-        next_expiry=new.facts.next_expiry,
+        content=content,
+        next_expiry=min(facts.next_expiry, next_change),
+        built_at=job.now if newest is None else newest.built_at,
+        max_age_s=None if newest is None else newest.place.max_age_s,
         counts={
-            "ipv4": len(new.table.ipv4),
-            "ipv6": len(new.table.ipv6),
-            "router_keys": len(new.table.router_keys),
-            "aspas": len(new.table.aspas),
+            "ipv4": len(table.ipv4),
+            "ipv6": len(table.ipv6),
+            "router_keys": len(table.router_keys),
+            "aspas": len(table.aspas),
         },
-        vrps_by_anchor=count_by_anchor(new.facts),
+        vrps_by_anchor=count_by_anchor(facts),
         losses=None if outcome is None else outcome.losses,
-        source=new.source,
+        inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),
+        slurm=slurm_report,
         seconds=watch.seconds,
     )
 
@@ -74,57 +91,135 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """End a part."""
+        """End a part, or one more piece of it."""
         now = time.perf_counter()
-        self.seconds[name] = now - self._last
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
 
 
-@dataclass(frozen=True, slots=True)
-class _New:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Share:
+    """What one location gives.
+
+    Attributes:
+        place: what was asked.
+        table, facts: its payload, without what has expired; nothing where it gives nothing.
+        built_at: Unix time from which its age counts.
+        report: what became of it.
+        is_there: whether it gives anything at all, be it the empty set.
+    """
+
+    place: Input
     table: PayloadTable
     facts: Facts
-    source: SourceReport | None = None
+    built_at: float
+    report: InputReport
+    is_there: bool = True
+
+    def stale_at(self, max_age_s: float) -> float:
+        """When it turns stale."""
+        return self.built_at + min(max_age_s, self.place.max_age_s or math.inf)
 
 
-def _new_table(job: Job, current: StoredTable | None, watch: Stopwatch) -> _New:
-    match job.task:
-        case Task.LOAD:
-            fetched = file.fetch(Path(job.location))
-            watch.lap("fetch")
-            loaded = rpki_client.read(fetched.take(), now=job.now)
-            watch.lap("decode")
-            built_at = fetched.modified if loaded.build_time is None else loaded.build_time
-            source = SourceReport(loaded.metadata, loaded.records, loaded.dropped, built_at)
-            return _New(loaded.table, loaded.facts, source)
-        case Task.EXPIRE:
-            assert current is not None
-            return _New(*unexpired(current.table, current.facts, job.now))
-        case Task.WITHDRAW:
-            return _New(NOTHING, NO_FACTS)
-        case other:
-            assert_never(other)
+def _share(place: Input, now: float, watch: Stopwatch) -> _Share:
+    """What was found at a location, or else what it gave before."""
+    refusal = None
+    if place.body is not None:
+        try:
+            return _found(place, place.body, now, watch)
+        except SourceError as error:
+            refusal = str(error).replace(place.body, place.location)
+    if place.share is not None:
+        try:
+            stored = read_table(Path(place.share), is_mapped=True)
+            if stored.digest != place.share_digest:
+                raise StoreError(f"{place.share} is not what was accepted")
+        except StoreError as error:  # it is fetched again in full
+            refusal = refusal or str(error)
+        else:
+            table, facts = stored.table, stored.facts
+            if facts.next_expiry <= now:
+                table, facts = unexpired(table, facts, now)
+            watch.lap("current")
+            return _Share(place, table, facts, place.built_at, InputReport(refusal, None, None, is_used=False))
+    report = InputReport(refusal or "nothing was found there yet", None, None, is_used=False)
+    return _Share(place, NOTHING, NO_FACTS, -math.inf, report, is_there=False)
 
 
-def main() -> None:
-    """Run one job for the process whose id is the argument."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):  # it ended before the line above took effect
-        return
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # sent to the whole group; we end with our parent
-        signal.signal(number, signal.SIG_IGN)
-    gc.disable()  # nothing here is cyclic, and a million records are walked at every collection
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+def _found(place: Input, body: str, now: float, watch: Stopwatch) -> _Share:
+    if place.is_table:
+        stored = read_table(Path(body), is_mapped=True)
+        table, facts = stored.table, stored.facts
+        records = {"vrps": table.vrp_count, "router_keys": len(table.router_keys), "aspas": len(table.aspas)}
+        source = SourceReport({}, records, {}, place.modified)
+        watch.lap("fetch")
+    else:
+        fetched = file.fetch(Path(body))
+        watch.lap("fetch")
+        loaded = reader(place.kind)(fetched.take(), now=now)
+        table, facts = loaded.table, loaded.facts
+        built_at = place.modified if loaded.build_time is None else loaded.build_time
+        source = SourceReport(loaded.metadata, loaded.records, loaded.dropped, built_at)
+        watch.lap("decode")
+    digest = write_table(Path(place.new_share), table, facts)
+    watch.lap("write")
+    report = InputReport(None, source, digest, is_used=False)
+    return _Share(place, table, facts, source.built_at, report)
+
+
+def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
+    """The shares that make the table, and when the first of several turns stale: those that are not, or the newest.
+
+    Raises:
+        SourceError: there is none.
+    """
+    usable = [share for share in shares if share.is_there]
+    if not usable:
+        several = len(shares) > 1
+        reasons = (
+            f"{share.place.location}: {share.report.refusal}" if several else share.report.refusal for share in shares
+        )
+        raise SourceError("; ".join(filter(None, reasons)))
+    fresh = [share for share in usable if job.now < share.stale_at(job.max_age_s)]
+    if not fresh:
+        return [max(usable, key=lambda share: share.built_at)], NEVER
+    ends = sorted(share.stale_at(job.max_age_s) for share in fresh)
+    return fresh, math.ceil(ends[0]) if len(ends) > 1 else NEVER
+
+
+def _with_slurm(job: Job, table: PayloadTable, facts: Facts) -> tuple[PayloadTable, Facts, SlurmReport | None]:
+    """The payload with the SLURM files that were found, or with those from before if they can't be used.
+
+    Raises:
+        SourceError: they can't be used, and there are none from before: nothing is served unfiltered.
+    """
+    if job.slurm is None and job.slurm_kept is None:
+        return table, facts, None
+    refusal, digest = None, None
+    files: tuple[SlurmFile, ...] | None = None
+    if job.slurm is not None:
+        try:
+            bodies = [(name, file.fetch(Path(path)).take()) for name, path in job.slurm]
+            files = slurm.parse_all(bodies)
+        except SourceError as error:
+            refusal = str(error)
+        else:
+            digest = write_slurm(Path(job.new_slurm), bodies)
+    if files is None:
+        if job.slurm_kept is None:
+            raise SourceError(f"SLURM: {refusal}")
+        files = slurm.parse_all(read_slurm(Path(job.slurm_kept)))
+    applied = apply_slurm(table, facts, files)
+    return applied.table, applied.facts, SlurmReport(refusal, digest, applied.filtered, applied.added)
+
+
+def _do(job: Job) -> Report:
     try:
-        answer = Answer(report=compile_table(job))
-    except PyrtrError as error:
-        answer = Answer(refusal=Refusal(str(error), isinstance(error, StoreError)))
+        return compile_table(job)
     except MemoryError:
-        answer = Answer(refusal=Refusal(f"{job.location}: not enough memory to read it", is_storage=False))
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
-    sys.stdout.buffer.flush()
-    os._exit(0)  # the memory goes back at once; taking a million records apart one by one takes longer than the rest
+        locations = ", ".join(place.location for place in job.inputs)
+        raise SourceError(f"{locations}: not enough memory to read it") from None
 
 
 if __name__ == "__main__":
-    main()
+    processes.answer(Job, _do)

@@ -12,10 +12,17 @@ SMALL_DELTA = 65536
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One update: what leads from the table of `from_serial` to that of the serial after it."""
+    """One update: what leads from the table of `from_serial` to that of the serial after it.
+
+    Attributes:
+        from_serial: 0..2^32-1.
+        delta: the change.
+        content: digest of the table that it leads from, by which two caches tell that they hold the same.
+    """
 
     from_serial: int
     delta: Delta
+    content: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

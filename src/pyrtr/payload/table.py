@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, rows_of
-from pyrtr.payload.values import VRP, Aspa, RouterKey
+from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey
 
 Times = NDArray[np.int64]
 Anchors = NDArray[np.uint16]
@@ -138,3 +138,56 @@ def sort_unique(rows: Rows, expires: Times, anchors: Anchors) -> tuple[Rows, Tim
     rows, expires = rows[order], expires[order]
     starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
     return rows[starts], np.maximum.reduceat(expires, starts), anchors[order][starts]
+
+
+def merged(parts: Sequence[tuple[PayloadTable, Facts]]) -> tuple[PayloadTable, Facts]:
+    """The union of tables.
+
+    A VRP or router key that several hold ends when the last of them does, and has the trust anchor of the first. ASPAs
+    of one customer become one with the providers of all of them (8210bis §5.12), AS 0 only where it is alone; it ends
+    when the first of them does, since the union is another one then. Too many providers for a PDU make no ASPA at all.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    names = tuple(dict.fromkeys(name for _, facts in parts for name in facts.anchors))
+    keys: dict[RouterKey, int] = {}
+    providers: dict[int, set[int]] = {}
+    ends: dict[int, int] = {}
+    for table, facts in parts:
+        for key, expires in zip(table.router_keys, facts.router_keys_expires.tolist(), strict=True):
+            keys[key] = max(expires, keys.get(key, 0))
+        for aspa, expires in zip(table.aspas, facts.aspas_expires.tolist(), strict=True):
+            providers.setdefault(aspa.customer_asn, set()).update(aspa.provider_asns)
+            ends[aspa.customer_asn] = min(expires, ends.get(aspa.customer_asn, NEVER))
+    aspas = [
+        Aspa(customer, tuple(sorted(found - {0} or found)))
+        for customer, found in sorted(providers.items())
+        if len(found - {0}) <= MAX_PROVIDERS
+    ]
+    ordered_keys = sorted(keys, key=lambda key: key.sort_key)
+
+    def anchors(codes: Anchors, facts: Facts) -> Anchors:
+        return np.array([names.index(name) for name in facts.anchors], np.uint16)[codes]
+
+    ipv4, ipv4_expires, ipv4_anchors = sort_unique(
+        np.concatenate([table.ipv4 for table, _ in parts]),
+        np.concatenate([facts.ipv4_expires for _, facts in parts]),
+        np.concatenate([anchors(facts.ipv4_anchors, facts) for _, facts in parts]),
+    )
+    ipv6, ipv6_expires, ipv6_anchors = sort_unique(
+        np.concatenate([table.ipv6 for table, _ in parts]),
+        np.concatenate([facts.ipv6_expires for _, facts in parts]),
+        np.concatenate([anchors(facts.ipv6_anchors, facts) for _, facts in parts]),
+    )
+    return (
+        PayloadTable(ipv4, ipv6, tuple(ordered_keys), tuple(aspas)),
+        Facts(
+            ipv4_expires,
+            ipv6_expires,
+            np.array([keys[key] for key in ordered_keys], np.int64),
+            np.array([ends[aspa.customer_asn] for aspa in aspas], np.int64),
+            ipv4_anchors,
+            ipv6_anchors,
+            names,
+        ),
+    )

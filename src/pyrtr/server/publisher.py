@@ -31,6 +31,7 @@ class Published:
         session_ids: for each version, the one that is told with a whole table, and former ones that still hold.
         serial: the current serial, the same in all versions.
         table: the payload; None before there is any.
+        content: digest of the payload (see `store.table_file.content_digest`).
         history: the steps that lead to `serial`.
         published_at: Unix time at which this serial came to be.
         metadata: the source's own.
@@ -40,6 +41,7 @@ class Published:
     session_ids: Mapping[Version, tuple[int, ...]]
     serial: int = 0
     table: PayloadTable | None = None
+    content: bytes = b""
     history: History = field(default_factory=History)
     published_at: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)

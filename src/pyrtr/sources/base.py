@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,10 @@ from pyrtr import sources
 
 if TYPE_CHECKING:
     from pyrtr.payload.table import Facts, PayloadTable
+    from pyrtr.settings import Settings
+    from pyrtr.sources.location import Location
+
+DOCUMENT_SCHEMES = ("file", "http", "https")
 
 Validators = Mapping[str, str]
 """What tells that a source has not changed since: ETag and Last-Modified, or the signature of a file."""
@@ -49,6 +53,21 @@ class Loaded(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
 
 
+class SourceReport(msgspec.Struct, frozen=True):
+    """What an operator is told of a document.
+
+    Attributes:
+        metadata, records, dropped: as `Loaded` has them.
+        built_at: Unix time from which the age of the data is counted: when the validator wrote it, as it says itself,
+            or else when the source was last written to.
+    """
+
+    metadata: dict[str, Any]
+    records: dict[str, int]
+    dropped: dict[str, int]
+    built_at: float
+
+
 class Reader(Protocol):
     """Reads a document."""
 
@@ -70,6 +89,7 @@ class Found:
         is_temporary: whether it is ours to remove when it is read.
         modified: when it was last written, as far as the source says (Unix seconds).
         validators: what to look with next time, once this was accepted.
+        max_age_s: seconds after `modified` from which the source itself holds the data to be stale, if it says so.
     """
 
     path: Path
@@ -77,10 +97,21 @@ class Found:
     is_temporary: bool
     modified: float
     validators: Validators
+    max_age_s: float | None = None
 
 
 class Feed(Protocol):
     """One location that is followed."""
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """Unix time at which the source last said that what it gave before still holds.
+
+        None where no protocol says so: a document is as old as it says itself.
+        """
+
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What an operator is told of it besides, by name: numbers become metrics, too."""
 
     async def look(self, known: Validators | None) -> Found | None:
         """Look at the location once.
@@ -99,6 +130,28 @@ class Feed(Protocol):
         """Run beside the looks, for ever, and call `trigger` whenever a look may find something new."""
 
 
+class Follows(Protocol):
+    """What a module with a protocol of its own offers.
+
+    Attributes:
+        SCHEMES: of its locations.
+    """
+
+    SCHEMES: Sequence[str]
+
+    def feed(self, location: Location, folder: Path, options: Settings) -> Feed:
+        """What follows one location.
+
+        Args:
+            location: of one of the schemes.
+            folder: where it writes what it finds.
+            options: the settings.
+
+        Raises:
+            SourceError: there can be no such location, or settings are missing for it.
+        """
+
+
 @cache
 def kinds() -> Mapping[str, str]:
     """The module of every kind of datasource, by its name in DATASOURCE."""
@@ -110,3 +163,15 @@ def kinds() -> Mapping[str, str]:
 def reader(kind: str) -> Reader:
     """The reader of a kind whose documents are fetched from files and URLs."""
     return cast("Reader", importlib.import_module(kinds()[kind]).read)
+
+
+def protocol(kind: str) -> Follows | None:
+    """The module of a kind that is a protocol of its own; None for a kind of documents."""
+    module = importlib.import_module(kinds()[kind])
+    return cast("Follows", module) if hasattr(module, "feed") else None
+
+
+def schemes(kind: str) -> Sequence[str]:
+    """The schemes that a location of this kind may have; `file` is that of a local path."""
+    module = protocol(kind)
+    return DOCUMENT_SCHEMES if module is None else module.SCHEMES

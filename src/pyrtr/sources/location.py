@@ -33,7 +33,7 @@ class Location:
         if text.lower().startswith("file:"):
             parts = urlsplit(text)
             if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-                raise ValueError(f"{text!r} names no local file: expected file:///PATH")
+                raise ValueError(f"{masked(text)!r} names no local file: expected file:///PATH")
             return cls(_FILE, unquote(parts.path))
         if (match := _SCHEME.match(text)) is None:
             if not text:
@@ -63,5 +63,9 @@ class Location:
         """The location as it may be shown: what stands before the host, and what follows `?` or `#`, is masked."""
         if self.is_local:
             return self.text
-        shown = re.sub(r"(?<=://)[^/?#]*@", "***@", self.text, count=1)
-        return re.sub(r"[?#].*", lambda match: match[0][0] + "***", shown, count=1, flags=re.DOTALL)
+        return re.sub(r"[?#].*", lambda match: match[0][0] + "***", masked(self.text), count=1, flags=re.DOTALL)
+
+
+def masked(text: str) -> str:
+    """The text without the user names and passwords of URLs in it."""
+    return re.sub(r"(?<=://)[^/?#,\s]*@", "***@", text)

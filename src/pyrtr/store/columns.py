@@ -84,15 +84,33 @@ def replace(path: Path, parts: tuple[bytes | bytearray, ...]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()  # half a file would keep a full disk full
         raise StoreError(f"{path} can't be written: {error.strerror}") from error
+
+
+def link(existing: Path, path: Path) -> None:
+    """Give a file that was written by `write` another name beside it.
+
+    Raises:
+        StoreError: it can't be done.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        path.hardlink_to(existing)
+        _sync_folder(path)
+    except OSError as error:
+        raise StoreError(f"{path} can't be written: {error.strerror}") from error
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def read(path: Path, *, is_mapped: bool) -> Content:

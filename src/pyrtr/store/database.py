@@ -18,7 +18,7 @@ import hashlib
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from pyrtr.errors import StoreError, UnavailableError
 from pyrtr.payload.delta import AspaChange, Delta, KeyChanges, RowChanges
 from pyrtr.payload.history import Step
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows
+from pyrtr.payload.serial import next_serial
 from pyrtr.payload.values import RouterKey
+from pyrtr.sources.base import SourceReport
 
 FORMAT = 1
 
@@ -61,11 +63,50 @@ _ChangeRow = tuple[str, str, bytes, bytes | None, bytes | None]
 
 
 class StepRecord(msgspec.Struct, frozen=True):
-    """A retained step: its row in `generation`, the serial it leads from, and the digest of its delta."""
+    """A retained step.
+
+    Attributes:
+        ordinal: its row in `generation`.
+        from_serial, content: as `payload.history.Step` has them.
+        digest: of its delta.
+    """
 
     ordinal: int
     from_serial: int
     digest: bytes
+    content: bytes = b""
+
+
+class ShareRecord(msgspec.Struct, frozen=True):
+    """What was accepted last from one location, before it was merged with others and with SLURM.
+
+    Attributes:
+        key: names the datasource and the location.
+        file, digest: its table file in the state folder, and the digest of that.
+        validators: what to look with next time.
+        source: what was found there.
+        max_age_s: seconds after which the source itself holds it to be stale, if it says so.
+    """
+
+    key: str
+    file: str
+    digest: bytes
+    validators: dict[str, str]
+    source: SourceReport
+    max_age_s: float | None = None
+
+
+class SlurmRecord(msgspec.Struct, frozen=True):
+    """The SLURM files that were accepted last.
+
+    Attributes:
+        file, digest: the file in the state folder that holds them, and the digest of that.
+        identity: digest of what was found, by which the same files are known again.
+    """
+
+    file: str
+    digest: bytes
+    identity: bytes
 
 
 class StateRecord(msgspec.Struct, frozen=True):
@@ -82,6 +123,12 @@ class StateRecord(msgspec.Struct, frozen=True):
         table_digest: BLAKE2b-256 of it.
         metadata: the source's own.
         steps: the retained steps, oldest first.
+        shares: what each location that is in use gave last.
+        slurm: the SLURM files in force; None without any.
+        content: digest of the payload alone (see `table_file.content_digest`).
+        next_expiry: Unix seconds at which the table has to be made anew; None for when its first entry ends.
+        max_age_s: seconds after which the source itself holds the data to be stale, if it says so.
+        upstream: the pyRTR whose sessions and serials these are; empty where they are our own.
     """
 
     format: int
@@ -94,6 +141,12 @@ class StateRecord(msgspec.Struct, frozen=True):
     table_digest: bytes
     metadata: dict[str, Any]
     steps: tuple[StepRecord, ...] = ()
+    shares: tuple[ShareRecord, ...] = ()
+    slurm: SlurmRecord | None = None
+    content: bytes = b""
+    next_expiry: int | None = None
+    max_age_s: float | None = None
+    upstream: str = ""
 
 
 class Database:
@@ -152,17 +205,26 @@ class Database:
             _require_available(self._path, error)
             raise StoreError(f"{self._path} is damaged: {error}") from error
 
-    def commit(self, record: StateRecord, step: Step | None, cause: str) -> None:
-        """Write where we stand now, with the step that led here if there is one, and forget what is not retained."""
+    def commit(self, record: StateRecord, steps: Sequence[Step], cause: str) -> None:
+        """Write where we stand now, with the last steps that led here, and forget what is not retained.
+
+        Args:
+            record: where we stand.
+            steps: the last of `record.steps`, which are not stored yet.
+            cause: why it came to be, for who reads the history.
+
+        Raises:
+            StoreError: as above.
+        """
         execute = self._connection.execute
         with self._writing, _translated(f"{self._path} can't be written"):
             execute("BEGIN IMMEDIATE")
             try:
-                if step is not None:
-                    ordinal = record.steps[-1].ordinal
-                    generation = (ordinal, step.from_serial, record.serial, record.published_at, cause)
+                for step, stored in zip(steps, record.steps[len(record.steps) - len(steps) :], strict=True):
+                    serial = next_serial(step.from_serial)
+                    generation = (stored.ordinal, step.from_serial, serial, record.published_at, cause)
                     execute("INSERT INTO generation VALUES (?, ?, ?, ?, ?)", generation)
-                    rows = ((ordinal, *row) for row in _change_rows(step.delta))
+                    rows = ((stored.ordinal, *row) for row in _change_rows(step.delta))
                     self._connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?, ?)", rows)
                 oldest = record.steps[0].ordinal if record.steps else 2**62
                 execute("DELETE FROM change WHERE generation < ?", (oldest,))
@@ -182,7 +244,7 @@ class Database:
         ).fetchall()
         if _rows_digest(rows) != step.digest:
             raise StoreError(f"{self._path} is damaged: the step from serial {step.from_serial} does not fit")
-        return Step(step.from_serial, _delta_of(rows))
+        return Step(step.from_serial, _delta_of(rows), step.content)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,10 @@
 lock          held by the running program
 history.db    where we stand and the retained steps (`database`)
 table-N       the current table (`table_file`); which N, and with what digest, the history says
-delta-N       the step to it, until it is committed
+share-N-P     what location P of several gave (a table, too), before it was merged with others and with SLURM
+slurm-N       the SLURM files in force
+delta-N       the step to the table, until it is committed
+body-…        what is being fetched
 damaged-TIME  what could not be used, set aside
 """
 
@@ -14,7 +17,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +25,21 @@ from typing import Any
 
 from pyrtr.errors import StoreError, UnavailableError
 from pyrtr.payload.history import History, Step
-from pyrtr.store.database import FORMAT, Database, StateRecord, StepRecord, delta_digest
+from pyrtr.store.database import (
+    FORMAT,
+    Database,
+    ShareRecord,
+    SlurmRecord,
+    StateRecord,
+    StepRecord,
+    delta_digest,
+)
 from pyrtr.store.sessions import SessionIds
 from pyrtr.store.table_file import StoredTable, read_table
 from pyrtr.wire.enums import Version
 
 MAX_SET_ASIDE = 3
+_FILES = ("table-*", "delta-*", "share-*", "slurm-*", "body-*")
 
 
 class LockedError(StoreError):
@@ -47,6 +59,7 @@ class Generation:
         built_at: Unix time from which the age of the data is counted.
         is_withdrawn: whether the table is empty because its data was too old.
         metadata: the source's own.
+        shares, slurm, content, next_expiry, max_age_s, upstream: as `database.StateRecord` has them.
     """
 
     session_ids: SessionIds
@@ -58,6 +71,29 @@ class Generation:
     built_at: float
     is_withdrawn: bool
     metadata: Mapping[str, Any]
+    shares: tuple[ShareRecord, ...] = ()
+    slurm: SlurmRecord | None = None
+    content: bytes = b""
+    next_expiry: int | None = None
+    max_age_s: float | None = None
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPaths:
+    """Where a compilation is to write what comes next.
+
+    Attributes:
+        table, delta, slurm: one file each.
+    """
+
+    table: Path
+    delta: Path
+    slurm: Path
+
+    def share(self, place: int) -> Path:
+        """The share of one location."""
+        return self.table.with_name(f"{self.table.name.replace('table', 'share')}-{place}")
 
 
 class Store:
@@ -98,28 +134,29 @@ class Store:
         self._database.close()
         self._stack.close()
 
-    def new_paths(self) -> tuple[Path, Path]:
-        """Where a compilation is to write the next table and delta to."""
-        return self.path / f"table-{self._next_table}", self.path / f"delta-{self._next_table}"
+    def new_paths(self) -> NewPaths:
+        """Where the next compilation is to write to."""
+        table, delta, slurm = (self.path / f"{kind}-{self._next_table}" for kind in ("table", "delta", "slurm"))
+        return NewPaths(table, delta, slurm)
 
-    def commit(self, generation: Generation, step: Step | None, cause: str) -> None:
-        """Make `generation` what a restart goes on from. Its table has been written to a path of `new_paths`.
+    def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
+        """Make `generation` what a restart goes on from. Its files have been written to paths of `new_paths`.
 
         Args:
             generation: the next one.
-            step: what led to it, None if nothing changed or it can't be told.
+            steps: what led to it, the last of its history; none if nothing changed or it can't be told.
             cause: why it came to be, for who reads the history.
 
         Raises:
             StoreError: it can't be stored; what was committed before still holds.
         """
-        retained = dict.fromkeys(generation.history.serials)
-        steps = tuple(record for record in self._steps if record.from_serial in retained)
-        if step is not None and step.from_serial in retained:
-            ordinal = self._steps[-1].ordinal + 1 if self._steps else 1
-            steps = (*steps, StepRecord(ordinal, step.from_serial, delta_digest(step.delta)))
-        else:
-            step = None
+        new = [step for step in steps if step in generation.history.steps]
+        retained = generation.history.steps[: len(generation.history.steps) - len(new)]
+        known = {record.from_serial: record for record in self._steps}
+        records = [known[step.from_serial] for step in retained]
+        ordinal = max((record.ordinal for record in self._steps), default=0)
+        for place, step in enumerate(new, 1):
+            records.append(StepRecord(ordinal + place, step.from_serial, delta_digest(step.delta), step.content))
         record = StateRecord(
             format=FORMAT,
             session_ids=(
@@ -134,18 +171,25 @@ class Store:
             table=generation.table_path.name,
             table_digest=generation.stored.digest,
             metadata=dict(generation.metadata),
-            steps=steps,
+            steps=tuple(records),
+            shares=generation.shares,
+            slurm=generation.slurm,
+            content=generation.content,
+            next_expiry=generation.next_expiry,
+            max_age_s=generation.max_age_s,
+            upstream=generation.upstream,
         )
-        self._database.commit(record, step, cause)
-        self._steps = steps
+        self._database.commit(record, new, cause)
+        self._steps = record.steps
         self._next_table += 1
-        self._tidy(generation.table_path.name)
+        self._tidy(record)
 
     def discard_new(self) -> None:
         """Remove what a compilation has written that is not going to be committed."""
         with contextlib.suppress(OSError):
-            for path in self.new_paths():
-                path.unlink(missing_ok=True)
+            for kind in ("table", "delta", "slurm", "share"):
+                for path in self.path.glob(f"{kind}-{self._next_table}*"):
+                    path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
         path = self.path / "lock"
@@ -194,7 +238,7 @@ class Store:
             raise
         self._steps = record.steps
         self._next_table = int(record.table.removeprefix("table-")) + 1
-        self._tidy(record.table)
+        self._tidy(record)
         return Generation(
             session_ids=dict(zip(Version, record.session_ids, strict=True)),
             serial=record.serial,
@@ -205,21 +249,32 @@ class Store:
             built_at=record.built_at,
             is_withdrawn=record.is_withdrawn,
             metadata=record.metadata,
+            shares=record.shares,
+            slurm=record.slurm,
+            content=record.content,
+            next_expiry=record.next_expiry,
+            max_age_s=record.max_age_s,
+            upstream=record.upstream,
         )
 
-    def _tidy(self, table: str | None) -> None:
+    def _tidy(self, record: StateRecord | None) -> None:
         """Remove files that a crash or a commit has left behind."""
+        kept = set()
+        if record is not None:
+            kept = {record.table, *(share.file for share in record.shares)}
+            if record.slurm is not None:
+                kept.add(record.slurm.file)
         with contextlib.suppress(OSError):  # they only take room
-            for pattern in ("table-*", "delta-*"):
+            for pattern in _FILES:
                 for path in self.path.glob(pattern):
-                    if path.name != table:
+                    if path.name not in kept:
                         path.unlink(missing_ok=True)
 
     def _set_aside(self) -> None:
         name = datetime.now(UTC).strftime("damaged-%Y%m%dT%H%M%S.%fZ")
         aside = self.path / name
         aside.mkdir()
-        for pattern in ("history.db*", "table-*", "delta-*"):
+        for pattern in ("history.db*", *_FILES):
             for path in self.path.glob(pattern):
                 path.rename(aside / path.name)
         for old in sorted(self.path.glob("damaged-*"))[:-MAX_SET_ASIDE]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +66,7 @@ def write_table(path: Path, table: PayloadTable, facts: Facts) -> bytes:
     Raises:
         StoreError: as in `columns.write`.
     """
-    data = {
-        "ipv4": table.ipv4,
-        "ipv6": table.ipv6,
-        "router_keys": _keys_to_octets(table.router_keys),
-        "aspas": _octets([(aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas]),
-        **{name: getattr(facts, name) for name in _FACTS},
-    }
+    data = {**_payload_columns(table), **{name: getattr(facts, name) for name in _FACTS}}
     return columns.write(path, data, {"anchors": facts.anchors})
 
 
@@ -95,6 +90,15 @@ def read_table(path: Path, *, is_mapped: bool = False) -> StoredTable:
         Facts(anchors=tuple(meta["anchors"]), **{name: data[name] for name in _FACTS}),
         digest,
     )
+
+
+def content_digest(table: PayloadTable) -> bytes:
+    """BLAKE2b-256 of the payload alone: the same for the same set, whatever is known of it besides."""
+    state = hashlib.blake2b(digest_size=columns.DIGEST_BYTES)
+    for column in _payload_columns(table).values():
+        state.update(len(column).to_bytes(8, "little"))
+        state.update(np.ascontiguousarray(column).view(np.uint8).data)
+    return state.digest()
 
 
 def write_delta(path: Path, delta: Delta) -> None:
@@ -130,6 +134,15 @@ def read_delta(path: Path) -> Delta:
         KeyChanges(_octets_to_keys(data["router_keys_announce"]), _octets_to_keys(data["router_keys_withdraw"])),
         tuple(AspaChange(*change) for change in changes),
     )
+
+
+def _payload_columns(table: PayloadTable) -> dict[str, NDArray[Any]]:
+    return {
+        "ipv4": table.ipv4,
+        "ipv6": table.ipv6,
+        "router_keys": _keys_to_octets(table.router_keys),
+        "aspas": _octets([(aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas]),
+    }
 
 
 def _read(path: Path, expected: Mapping[str, np.dtype[Any]], *, is_mapped: bool) -> columns.Content:

@@ -7,7 +7,9 @@ import time
 
 from fastapi import APIRouter, Response
 
-from pyrtr.compiler.loader import SourceStatus
+from pyrtr.compiler.place import Place
+from pyrtr.compiler.slurm import SlurmStatus
+from pyrtr.compiler.status import SourceStatus
 from pyrtr.logs import printable
 from pyrtr.metrics import largest, program_version
 from pyrtr.web.context import Context
@@ -56,6 +58,8 @@ def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]
         "serials": {version.name: published.serial if published.is_ready else None for version in context.versions},
         "published": iso_time(published_at),
         "source": _source(status, context.loader.agenda.age_s(now)),
+        "locations": [_location(place, now) for place in context.loader.places],
+        "slurm": _slurm(context.loader.slurm.status),
     }
 
 
@@ -69,15 +73,49 @@ def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
         "error": None if status.error is None else printable(status.error),
     }
     source["age_s"] = None if age_s is None else round(age_s, 3)
-    report, found = status.report, status.found
-    if report is None or found is None:
+    found = status.found
+    if found is None:
         return {**source, "build_time": None}
     return {
         **source,
         "build_time": iso_time(found.built_at),
-        "counts": report.counts,
+        "counts": status.counts,
         "records": found.records,
-        "vrps_by_ta": largest(report.vrps_by_anchor),
+        "vrps_by_ta": largest(status.vrps_by_anchor),
         "dropped": found.dropped,
-        "durations_s": {**report.seconds, "total": status.report_seconds},
+        "durations_s": status.seconds,
+    }
+
+
+def _location(place: Place, now: float) -> dict[str, object]:
+    """One location of the source."""
+    status, built_at = place.status, place.built_at
+    return {
+        "location": printable(status.location),
+        "used": status.is_used,
+        "last_attempt": iso_time(status.last_attempt),
+        "last_success": iso_time(status.last_success),
+        "attempts": {
+            "success": status.success_count,
+            "failure": status.failure_count,
+            "unchanged": status.unchanged_count,
+        },
+        "error": None if status.error is None else printable(status.error),
+        "age_s": None if built_at is None else round(now - built_at, 3),
+        "records": None if place.share is None else place.share.source.records,
+        "dropped": None if place.share is None else place.share.source.dropped,
+        **place.feed.details(),
+    }
+
+
+def _slurm(status: SlurmStatus) -> dict[str, object]:
+    """The SLURM files: where they are, and what each of them removed and added."""
+    names = sorted(status.filtered.keys() | status.added.keys())
+    return {
+        "locations": [printable(location) for location in status.locations],
+        "error": None if status.error is None else printable(status.error),
+        "files": [
+            {"file": printable(name), "filtered": status.filtered.get(name), "added": status.added.get(name)}
+            for name in names
+        ],
     }

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from pyrtr.logs import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrtr.compiler.place import Place
     from pyrtr.web.context import Context
 
 
@@ -41,6 +44,8 @@ class Condition:
         state_error: why the state folder is not used.
         age_s, max_age_s: how old the data is, and from when on it is stale.
         is_withdrawn: whether stale data was taken away from the routers.
+        slurm_error: why the SLURM files that were found last are not used, and those from before are.
+        failing: the locations, of several, whose last look came to nothing, and why.
         held: why a load waits for an operator's word, with the figures.
         held_for_s: how much longer it waits.
     """
@@ -53,6 +58,8 @@ class Condition:
     age_s: float | None
     max_age_s: float
     is_withdrawn: bool
+    slurm_error: str | None
+    failing: tuple[str, ...]
     held: tuple[str, ...]
     held_for_s: float
 
@@ -69,11 +76,18 @@ def condition(context: Context, now: float) -> Condition:
         storage_error=None if status.storage_error is None else printable(status.storage_error),
         state_error=None if status.state_error is None else printable(status.state_error),
         age_s=agenda.age_s(now),
-        max_age_s=agenda.policy.max_age_s,
+        max_age_s=agenda.max_age_s,
         is_withdrawn=agenda.is_withdrawn,
+        slurm_error=None if loader.slurm.status.error is None else printable(loader.slurm.status.error),
+        failing=_failing(loader.places),
         held=() if status.held is None else tuple(map(printable, status.held.reasons)),
         held_for_s=max(0.0, held_since + agenda.policy.hold_s - now),
     )
+
+
+def _failing(places: Sequence[Place]) -> tuple[str, ...]:
+    statuses = [place.status for place in places] if len(places) > 1 else []
+    return tuple(f"{printable(each.location)}: {printable(each.error)}" for each in statuses if each.error is not None)
 
 
 def judge(condition: Condition) -> Verdict:
@@ -84,6 +98,10 @@ def judge(condition: Condition) -> Verdict:
         reasons.append(f"no data to serve: {error or 'the first look at the source has not ended'}")
     elif error is not None:
         warnings.append(f"the last look at the source failed, and the data before it is served on: {error}")
+    else:
+        warnings += [f"a location failed: {failure}" for failure in condition.failing]
+    if condition.slurm_error is not None:
+        reasons.append(f"the SLURM files can't be used, and those before them are: {condition.slurm_error}")
     if condition.state_error is not None:
         warnings.append(f"a restart will lose the routers' place: {condition.state_error}")
     if condition.expiry_error is not None:

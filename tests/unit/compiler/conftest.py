@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.generations import memory_folder
-from tests.quiet import Log, direct
+from tests.quiet import Log, direct, one_by_one
 from tests.unit.compiler.program import Program, Start
 
 from pyrtr.compiler import process
@@ -15,7 +16,14 @@ from pyrtr.compiler.worker import compile_table
 
 
 @pytest.fixture
-def start(monkeypatch) -> Iterator[Start]:
+def folder() -> Iterator[Path]:
+    """Where a program's files are."""
+    with memory_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def start(monkeypatch, folder) -> Iterator[Start]:
     """Start a program; it is stopped at the end."""
 
     async def run(job: Job) -> Report:
@@ -23,14 +31,16 @@ def start(monkeypatch) -> Iterator[Start]:
 
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr("asyncio.to_thread", direct)
-    monkeypatch.setattr("pyrtr.compiler.loader.get_logger", Log)
+    monkeypatch.setattr("asyncio.gather", one_by_one)
+    log = Log()
+    for module in ("loader", "look"):
+        monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
     started: list[Program] = []
-    with memory_folder() as folder:
 
-        def start(**settings) -> Program:
-            started.append(Program(folder, **settings))
-            return started[-1].start()
+    def start(**settings) -> Program:
+        started.append(Program(folder, **settings))
+        return started[-1].start()
 
-        yield start
-        for program in started:
-            program.stop()
+    yield start
+    for program in started:
+        program.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,16 +13,23 @@ from tests.quiet import Log, drive
 
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.job import Task
+from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
+from pyrtr.compiler.place import Place
+from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.errors import StoreError
 from pyrtr.payload.order import vrps_of
 from pyrtr.server.publisher import Published, Publisher
-from pyrtr.settings import OnStale
+from pyrtr.settings import Merge, OnStale
+from pyrtr.sources.fetch.feed import DocumentFeed
+from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.location import Location
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Store
 from pyrtr.wire.pdu import Timing
 
 NOW = 1_795_404_155.0
+_WRITES = itertools.count()
 RELOAD_S, MAX_AGE_S, HOLD_S = 900.0, 86400.0, 21600.0
 FIRST_SERIAL = 2**32 - 1
 
@@ -33,6 +42,20 @@ def no_room(*_: object) -> None:
     raise StoreError("history.db can't be written: database or disk is full")
 
 
+def replace(path: Path, body: bytes) -> None:
+    """Put another file in its place, as validators do: one that no signature takes for the one before."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(body)
+    os.utime(new, ns=(0, int(NOW) * 10**9 + next(_WRITES)))
+    new.replace(path)
+
+
+def place(path: Path, folder: Path) -> Place:
+    """A local file of rpki-client's."""
+    location = Location("file", str(path))
+    return Place("RPKICLIENT", location, DocumentFeed(location, folder, FetchTls()))
+
+
 class Program:
     """As much of the program as decides what is published."""
 
@@ -40,7 +63,16 @@ class Program:
         self.folder = folder / "state"
         self.source = folder / "json"
         self.now = NOW
-        self.settings = {"on_stale": OnStale.HOLD, "max_shrink": 20.0, "max_steps": 1000, **settings}
+        self.settings = {
+            "on_stale": OnStale.HOLD,
+            "max_shrink": 20.0,
+            "max_steps": 1000,
+            "merge": Merge.FAILOVER,
+            "slurm": (),
+            "others": 0,
+            **settings,
+        }
+        self.sources = [self.source, *(folder / f"json-{number}" for number in range(self.settings["others"]))]
         self.gates: list[bool] = []
         self.tasks: list[Task] = []
 
@@ -50,16 +82,17 @@ class Program:
         self.published: list[Published] = []
         self.publisher.subscribe(lambda: self.published.append(self.publisher.current))
         policy = Policy(RELOAD_S, MAX_AGE_S, self.settings["on_stale"], self.settings["max_shrink"], HOLD_S)
+        ledger = Ledger(self.store, self.publisher, max_steps=self.settings["max_steps"], initial_serial=FIRST_SERIAL)
         self.loader = Loader(
-            self.source,
-            self.store,
-            self.publisher,
+            [place(path, self.store.path) for path in self.sources],
+            self.settings["merge"],
+            SlurmPlaces([Location("file", str(path)) for path in self.settings["slurm"]], {}),
+            ledger,
             policy,
-            max_steps=self.settings["max_steps"],
-            initial_serial=FIRST_SERIAL,
             gate=self.gates.append,
             clock=lambda: self.now,
         )
+        self.loader.agenda.random = lambda: 0.0
         drive(self.loader.recover())
         return self
 
@@ -72,10 +105,12 @@ class Program:
         self.store.close()
         self.publisher.close()
 
-    def offer(self, payload: Iterable[Payload], *, expires: int = NEVER, built_at: float | None = None) -> None:
-        """What the validator writes; by itself just now."""
+    def offer(
+        self, payload: Iterable[Payload], *, expires: int = NEVER, built_at: float | None = None, place: int = 0
+    ) -> None:
+        """What a validator writes; by itself just now."""
         moment = datetime.fromtimestamp(self.now if built_at is None else built_at, UTC)
-        self.source.write_bytes(rpki_client_bytes(payload, expires=expires, build_time=moment.isoformat()))
+        replace(self.sources[place], rpki_client_bytes(payload, expires=expires, build_time=moment.isoformat()))
 
     def load(self, payload: Iterable[Payload], **source) -> None:
         self.offer(payload, **source)

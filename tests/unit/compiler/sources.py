@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pyrtr.compiler.job import Job, Task
+from pyrtr.compiler.job import Input, Job, Task
 
 NOW = 1_795_404_155
 
@@ -19,14 +19,32 @@ def write_source(path: Path, *roas: object, **members: object) -> Path:
     return path
 
 
-def job(source: Path, *, current: Path | None = None, task: Task = Task.LOAD, now: int = NOW) -> Job:
+def job(
+    source: Path, *, current: Path | None = None, task: Task = Task.LOAD, now: int = NOW, modified: float = NOW
+) -> Job:
     """A job that leaves `table.next` and `delta.next` beside its source."""
     folder = source.parent
+    place = Input(
+        location=str(source),
+        kind="RPKICLIENT",
+        body=str(source),
+        is_table=False,
+        modified=modified,
+        share=None,
+        share_digest=None,
+        built_at=0.0,
+        max_age_s=None,
+        new_share=str(folder / "share.next"),
+    )
     return Job(
         task=task,
-        location=str(source),
         now=now,
+        inputs=(place,) if task is Task.LOAD else (),
+        max_age_s=86400.0,
+        slurm=None,
+        slurm_kept=None,
         current=None if current is None else str(current),
         table=str(folder / "table.next"),
         delta=str(folder / "delta.next"),
+        new_slurm=str(folder / "slurm.next"),
     )

@@ -17,7 +17,7 @@ RELOAD_S, MAX_AGE_S, HOLD_S = 900.0, 86400.0, 21600.0
 
 def agenda(on_stale: OnStale = OnStale.HOLD, **known: Any) -> Agenda:
     policy = Policy(RELOAD_S, MAX_AGE_S, on_stale, 20, HOLD_S)
-    return Agenda(policy, **{"load_at": T + RELOAD_S, "built_at": T, **known})
+    return Agenda(policy, **{"load_at": T + RELOAD_S, "built_at": T, "random": lambda: 0.0, **known})
 
 
 def test_the_first_look_is_due_at_once():
@@ -90,8 +90,26 @@ def test_looks_that_fail_come_ever_less_often():
     assert plan.load_at == T + FIRST_RETRY_S
 
 
+@pytest.mark.parametrize(("random", "waits"), [(0.0, [5, 10, 20]), (0.5, [3.75, 7.5, 15]), (1.0, [2.5, 5, 10])])
+def test_caches_that_fail_together_do_not_come_back_together(random, waits):
+    plan = agenda(random=lambda: random)
+    for wait in waits:
+        plan.failed(T)
+        assert plan.load_at == T + wait
+    for _ in range(20):
+        plan.failed(T)
+    assert plan.load_at == T + RELOAD_S * (1 - random / 2)
+
+
+def test_every_agenda_draws_its_own_pauses():
+    plans = [Agenda(agenda().policy, load_at=T) for _ in range(20)]
+    for plan in plans:
+        plan.failed(T)
+    assert len({plan.load_at for plan in plans}) > 1
+
+
 def test_no_retry_waits_longer_than_reload():
-    plan = Agenda(Policy(2, MAX_AGE_S, OnStale.HOLD, 20, HOLD_S), load_at=T)
+    plan = Agenda(Policy(2, MAX_AGE_S, OnStale.HOLD, 20, HOLD_S), load_at=T, random=lambda: 0.0)
     plan.failed(T)
     assert plan.load_at == T + 2
 

@@ -37,6 +37,7 @@ CASES: dict[str, tuple[float, Loss, dict[str, Loss], Loss, list[str]]] = {
         NONE,
         ["takes away 21 of 100 (21.0 %) VRPs of a, at most 20 % are accepted"],
     ),
+    "an operator's own assertions": (20, Loss(1000, 150), {"slurm": Loss(150, 150)}, NONE, []),
     "few VRPs in all": (
         20,
         Loss(2, 1),

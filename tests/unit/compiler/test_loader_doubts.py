@@ -44,7 +44,7 @@ def test_a_load_that_takes_too_much_away_is_held_back(start):
     assert (status.error, status.success_count) == (None, 2)
     assert program.log.lines[-1][:2] == ("error", "load held back")
     assert program.log.lines[-1][2]["accepted_in_s"] == HOLD_S
-    assert sorted(path.name for path in program.folder.iterdir()) == ["history.db", "lock", "table-1"]
+    assert sorted(path.name for path in program.folder.iterdir()) == ["history.db", "lock", "share-1-0", "table-1"]
 
 
 def test_an_operator_accepts_it(start):

@@ -16,8 +16,9 @@ import pytest
 from tests.unit.compiler.sources import job, roa, write_source
 
 from pyrtr.compiler import process
-from pyrtr.compiler.job import Answer, Refusal, Report
+from pyrtr.compiler.job import Report
 from pyrtr.errors import SourceError
+from pyrtr.processes import Answer, Refusal
 from pyrtr.store.table_file import read_table
 
 Process = asyncio.subprocess.Process
@@ -51,8 +52,9 @@ async def test_a_job_is_done_in_a_process_of_its_own(source, at_start):
     started = at_start()
     report = await process.run(job(source))
     assert (report.has_delta, report.change_count) == (False, 1)
-    assert report.source is not None
-    assert report.source.records["vrps"] == 1
+    found = report.inputs[0].source
+    assert found is not None
+    assert found.records["vrps"] == 1
     assert read_table(source.with_name("table.next")).table.vrp_count == 1
     assert [child.returncode for child in started] == [0]
     assert started[0].pid != os.getpid()

@@ -15,11 +15,13 @@ from tests.examples import announced, aspa, vrp, withdrawn
 from tests.property.oracle import payload_of
 from tests.unit.compiler.sources import NOW, job, roa, write_source
 
-from pyrtr.compiler.job import Answer, SourceReport, Task
+from pyrtr.compiler.job import Report, Task
 from pyrtr.compiler.worker import compile_table
 from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.delta import apply
 from pyrtr.payload.table import NEVER
+from pyrtr.processes import Answer
+from pyrtr.sources.base import SourceReport
 from pyrtr.store.table_file import read_delta, read_table
 
 V6 = "2001:db8::/32"
@@ -30,6 +32,14 @@ def files(folder: Path) -> set[str]:
     return set(os.listdir(folder))
 
 
+def found(report: Report) -> SourceReport:
+    """What was found at the one location."""
+    (place,) = report.inputs
+    assert place.is_used
+    assert place.source is not None
+    return place.source
+
+
 def compiled(folder: Path, *roas: object, **members: object) -> Path:
     """The table of a source, where the one that is served stands."""
     compile_table(job(write_source(folder / "json", *roas, **members)))
@@ -38,9 +48,8 @@ def compiled(folder: Path, *roas: object, **members: object) -> Path:
 
 def test_the_first_table_comes_without_a_delta(tmp_path):
     source = write_source(tmp_path / "json", roa(64496), roa(64496), roa(64497, prefix=V6), roa(-1), aspas=[ASPA])
-    os.utime(source, (0, 1_000_000))
     report = compile_table(job(source))
-    assert files(tmp_path) == {"json", "table.next"}
+    assert files(tmp_path) == {"json", "share.next", "table.next"}
     stored = read_table(tmp_path / "table.next")
     assert payload_of(stored.table) == [vrp("192.0.2.0/24", 24, 64496), vrp(V6, 48, 64497), aspa(64496, 64497)]
     facts = stored.facts
@@ -52,13 +61,13 @@ def test_the_first_table_comes_without_a_delta(tmp_path):
     assert (report.has_delta, report.change_count) == (False, 3)
     assert report.counts == {"ipv4": 1, "ipv6": 1, "router_keys": 0, "aspas": 1}
     assert report.vrps_by_anchor == {"ripe": 2}
-    assert report.source == SourceReport(
+    assert found(report) == SourceReport(
         metadata={"buildtime": "2026-11-23T03:22:35Z"},
         records={"vrps": 4, "router_keys": 0, "aspas": 1},
         dropped={"duplicate": 1, "asn": 1},
         built_at=NOW,
     )
-    assert set(report.seconds) == {"current", "fetch", "decode", "compare", "write"}
+    assert set(report.seconds) == {"current", "fetch", "decode", "merge", "compare", "write"}
     assert all(value >= 0 for value in report.seconds.values())
 
 
@@ -84,8 +93,7 @@ def test_a_delta_takes_the_current_table_to_the_next(tmp_path):
 def test_what_has_expired_is_withdrawn(tmp_path):
     current = compiled(tmp_path, roa(64496), roa(64497))
     report = compile_table(job(write_source(tmp_path / "json", roa(64496), roa(64497, expires=NOW)), current=current))
-    assert report.source is not None
-    assert report.source.dropped == {"expired": 1}
+    assert found(report).dropped == {"expired": 1}
     assert withdrawn(read_delta(tmp_path / "delta.next")) == [vrp("192.0.2.0/24", 24, 64497)]
 
 
@@ -94,7 +102,7 @@ def test_other_expiry_times_are_no_change(tmp_path):
     current = compiled(tmp_path, roa(64496))
     report = compile_table(job(write_source(tmp_path / "json", roa(64496, expires=NOW + 9)), current=current))
     assert (report.has_delta, report.change_count) == (False, 0)
-    assert files(tmp_path) == {"json", "table", "table.next"}
+    assert files(tmp_path) == {"json", "share.next", "table", "table.next"}
     assert read_table(tmp_path / "table.next").facts.ipv4_expires.tolist() == [NOW + 9]
 
 
@@ -106,10 +114,8 @@ def test_a_source_that_loses_everything_is_a_change(tmp_path):
 
 def test_a_source_without_a_build_time_is_as_old_as_its_file(tmp_path):
     source = write_source(tmp_path / "json", roa(64496), metadata={})
-    os.utime(source, (0, 1_000_000))
-    report = compile_table(job(source))
-    assert report.source is not None
-    assert report.source.built_at == 1_000_000
+    report = compile_table(job(source, modified=1_000_000))
+    assert found(report).built_at == 1_000_000
 
 
 def test_what_expires_leaves_without_a_look_at_the_source(tmp_path):
@@ -118,7 +124,7 @@ def test_what_expires_leaves_without_a_look_at_the_source(tmp_path):
     report = compile_table(job(tmp_path / "json", current=current, task=Task.EXPIRE, now=NOW + 1))
     assert payload_of(read_table(tmp_path / "table.next").table) == [vrp("192.0.2.0/24", 24, 64496)]
     assert withdrawn(read_delta(tmp_path / "delta.next")) == [vrp("192.0.2.0/24", 24, 64497), 64496]
-    assert (report.change_count, report.next_expiry, report.source) == (2, NOW + 9, None)
+    assert (report.change_count, report.next_expiry, report.inputs) == (2, NOW + 9, ())
     assert report.losses is not None
     assert (report.losses.vrps, report.losses.aspas) == ((1, 0), (0, 0))  # what has expired is no loss
 
@@ -156,8 +162,8 @@ def no_table(folder: Path) -> None:
     (folder / "table").unlink()
 
 
-def no_room_for_table(folder: Path) -> None:
-    (folder / "table.next.new").symlink_to("/dev/full")
+def no_room_for_share(folder: Path) -> None:
+    (folder / "share.next.new").symlink_to("/dev/full")
 
 
 def no_room_for_delta(folder: Path) -> None:
@@ -171,7 +177,7 @@ FAULTS = {
     source_folder: (SourceError, "Is a directory"),
     damaged_table: (StoreError, "damaged"),
     no_table: (StoreError, "No such file"),
-    no_room_for_table: (StoreError, "No space left"),
+    no_room_for_share: (StoreError, "No space left"),
     no_room_for_delta: (StoreError, "No space left"),
 }
 
@@ -197,7 +203,7 @@ def test_a_worker_answers_with_the_report(tmp_path):
     source = write_source(tmp_path / "json", roa(64496))
     arguments = [*WORKER, str(os.getpid())]
     done = subprocess.run(arguments, input=msgspec.json.encode(job(source)), capture_output=True, check=True)
-    report = msgspec.json.decode(done.stdout, type=Answer).report
+    report = msgspec.json.decode(done.stdout, type=Answer[Report]).report
     assert report is not None
     assert (report.change_count, done.stderr) == (1, b"")
 

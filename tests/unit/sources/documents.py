@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 
 from tests.examples import SKI, SPKI
 
@@ -33,6 +34,14 @@ def providers(text: str) -> str:
 
 def customer(**members: str) -> str:
     return record(providers="[64497]", **members)
+
+
+def source(after_s: int) -> str:
+    """A source of Routinator's jsonext that ends that much after `NOW`; what else is in it does not count."""
+    end = datetime.fromtimestamp(NOW + after_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    validity = record(notBefore='"2026-01-01T00:00:00Z"', notAfter='"2026-01-01T00:00:00Z"')
+    chain_validity = record(notBefore='"2026-01-01T00:00:00Z"', notAfter=f'"{end}"')
+    return record(type='"roa"', tal='"ripe"', validity=validity, chainValidity=chain_validity, stale='"x"')
 
 
 def document(*roas: str, **members: str) -> bytes:

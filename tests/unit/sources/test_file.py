@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import os
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from pyrtr.errors import SourceError
 from pyrtr.sources.fetch import file
@@ -41,6 +46,41 @@ def test_a_link_is_followed(source, tmp_path):
     link.symlink_to(source.name)
     assert fetch(link).body == source.read_bytes()
     assert signature(link) == signature(source)
+
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "json.gz": gzip.compress,
+    "json.zst": zstandard.compress,
+    "json.xz": lzma.compress,
+}
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_a_compressed_file_is_read_as_what_it_holds(tmp_path, name):
+    """Its first octets tell, whatever it is called; and what several parts hold is one."""
+    plain = random.Random(0).randbytes(200_000)
+    parts = [COMPRESS[name](part) for part in (plain[:100_000], plain[100_000:])]
+    for path in (tmp_path / name, tmp_path / "json"):
+        path.write_bytes(b"".join(parts))
+        os.utime(path, (0, 1_000_000))
+        assert fetch(path) == Fetched(plain, 1_000_000)
+    (tmp_path / name).write_bytes(b"{}")
+    assert fetch(tmp_path / name).body == b"{}"
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_a_compressed_file_that_is_not_whole_is_refused(tmp_path, name, monkeypatch):
+    path = tmp_path / "source"
+    packed = COMPRESS[name](bytes(1000))
+    for octets in (packed[:-1], packed[:6], packed + b"\n", packed + packed[:8]):
+        path.write_bytes(octets)
+        with pytest.raises(SourceError) as caught:
+            fetch(path)
+        assert str(caught.value).startswith(f"{path}: it")
+    path.write_bytes(packed)
+    monkeypatch.setattr(file, "MAX_SOURCE_BYTES", 999)
+    with pytest.raises(SourceError, match="source: decompressed it has more than 999 octets, the most that is read"):
+        fetch(path)
 
 
 def make_fifo(path: Path) -> Path:

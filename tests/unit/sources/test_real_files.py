@@ -13,13 +13,13 @@ from tests.property import reader_oracle
 
 from pyrtr.errors import SourceError
 from pyrtr.payload.delta import difference
-from pyrtr.sources.rpki_client import read
+from pyrtr.sources import auto, routinator, rpki_client
+from pyrtr.sources.auto import read
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "data" / "real"
 BEFORE_ALL_OF_THEM = 0.0  # Unix time: nothing has expired
 
-ARRAY = "Expected `object`, got `array`"
 NO_ROAS = "missing required field `roas`"
 
 # IPv4 and IPv6 VRPs, router keys, ASPAs; and what is dropped.
@@ -48,14 +48,18 @@ READ: dict[str, tuple[tuple[int, int, int, int], dict[str, int]]] = {
     "stayrtr/cmd_stayrtr_test.rpki.json": ((5, 14, 3, 2), {}),
     "sample/rpki-client.json": ((7791, 2209, 12, 300), {}),
 }
+# As above; bare arrays, which rpki-client does not write.
+ARRAYS: dict[str, tuple[tuple[int, int, int, int], dict[str, int]]] = {
+    "bgpalerter/roas.after.json": ((1, 1, 0, 0), {}),
+    "bgpalerter/roas.before.json": ((2, 2, 0, 0), {"host_bits": 1}),
+    "bgpalerter/vrp.correct.json": ((3, 0, 0, 0), {}),
+    "bgpalerter/vrp.missing.json": ((2, 0, 0, 0), {}),
+    "bgpalerter/vrp.wrong.json": ((1, 0, 0, 0), {"host_bits": 1}),
+    "rpki-validator-js/test.json": ((4455, 545, 0, 0), {}),
+}
 REFUSED = {
     "dn42-roa-export/export_rfc8416_dn42.json": NO_ROAS,
     "arouteserver/routinator_local_exceptions.json": NO_ROAS,
-    "bgpalerter/roas.after.json": ARRAY,
-    "bgpalerter/roas.before.json": ARRAY,
-    "bgpalerter/vrp.correct.json": ARRAY,
-    "bgpalerter/vrp.missing.json": ARRAY,
-    "bgpalerter/vrp.wrong.json": ARRAY,
     "gortr/test.slurm.json": NO_ROAS,
     "hivedc/rpki-exceptions.json": NO_ROAS,
     "routinator/output-000.json": NO_ROAS,  # Routinator leaves out what it was not asked for
@@ -65,7 +69,6 @@ REFUSED = {
     "routinator/slurm-full.json": NO_ROAS,
     "rpki-rs/slurm-full.json": NO_ROAS,
     "rpki-rs/slurm-full_v2.json": NO_ROAS,
-    "rpki-validator-js/test.json": ARRAY,
     "rtrtr/exceptions.json": NO_ROAS,
     "stayrtr/cmd_stayrtr_test.slurm.json": NO_ROAS,
     "stayrtr/prefixfile_slurm.json": NO_ROAS,
@@ -92,14 +95,24 @@ def test_a_real_file_is_read_or_refused(name):
         print(f"{REAL} is not there: only what the repository carries is read")
     body = FILES[name].read_bytes()
     if name in REFUSED:
-        with pytest.raises(SourceError, match=REFUSED[name]):
-            read(body, now=BEFORE_ALL_OF_THEM)
+        for reader in (rpki_client, routinator, auto):
+            reason = "a SLURM file" if reader is auto and b"slurmVersion" in body else REFUSED[name]
+            with pytest.raises(SourceError, match=reason):
+                reader.read(body, now=BEFORE_ALL_OF_THEM)
         return
-    loaded = read(body, now=BEFORE_ALL_OF_THEM)
-    table = loaded.table
-    sizes = (len(table.ipv4), len(table.ipv6), len(table.router_keys), len(table.aspas))
-    assert (sizes, loaded.dropped) == READ[name]
-    reader_oracle.assert_holds(loaded, reader_oracle.read(body, BEFORE_ALL_OF_THEM))
+    readers = [routinator, auto]
+    if name in READ:
+        readers.append(rpki_client)
+    else:
+        with pytest.raises(SourceError, match="Expected `object`, got `array`"):
+            rpki_client.read(body, now=BEFORE_ALL_OF_THEM)
+    expected = reader_oracle.read(body, BEFORE_ALL_OF_THEM)
+    for reader in readers:
+        loaded = reader.read(body, now=BEFORE_ALL_OF_THEM)
+        table = loaded.table
+        sizes = (len(table.ipv4), len(table.ipv6), len(table.router_keys), len(table.aspas))
+        assert (sizes, loaded.dropped) == (READ | ARRAYS)[name]
+        reader_oracle.assert_holds(loaded, expected)
 
 
 EXPIRED = {

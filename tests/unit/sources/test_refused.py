@@ -6,6 +6,7 @@ import pytest
 from tests.unit.sources.documents import NOW, document, providers, roa
 
 from pyrtr.errors import SourceError
+from pyrtr.sources import auto, routinator
 from pyrtr.sources.rpki_client import read
 
 
@@ -67,6 +68,32 @@ REFUSED = {
 }
 
 
+ROUTINATOR_REFUSED = {
+    **{case: (body, reason) for case, (body, reason) in REFUSED.items() if case != "array"},
+    "an empty array": (b"[]", "an array of 0 records, none of which is a VRP, an ASPA or a router key"),
+    "an array of nothing known": (b'[1, {"prefix": "192.0.2.0/24"}]', "an array of 2 records, none of which"),
+    "an array of no certificates": (
+        b'[{"ski": "00", "asns": [], "subjectPublicKeyInfo": ""}]',
+        "an array of 1 records",
+    ),
+    "an array of arrays": (f"[[{roa()}]]".encode(), "an array of 1 records"),
+    "an array that is cut": (f"[{roa()}, {roa()}".encode(), "truncated"),
+    "an array that is cut after another record": (f"[{roa()}, 1, {roa()}".encode(), "truncated"),
+    "an array and more": (f"[{roa()}] x".encode(), "trailing characters"),
+    "an array with half a surrogate": (f"[{roa(prefix=chr(34) + chr(92) + 'ud800' + chr(34))}]".encode(), "surrogate"),
+    "an array and no UTF-8": (f"[{roa(x=chr(34) + '@' + chr(34))}]".encode().replace(b"@", b"\xff"), "'utf-8' codec"),
+    "depth in an array": (f"[{nested(100_000)}]".encode(), "recursion"),
+    "keys of FORT that are none": (b'{"router-keys": {}}', "Expected `array`, got `object` - at `$.router-keys`"),
+    "ASPAs of FORT that are none": (b'{"aspa": []}', "Expected `object`, got `array` - at `$.aspa`"),
+    "past its end": (
+        document(roa(), metadata=f'{{"valid": {NOW}}}'),
+        "metadata.valid=1795404155: the file was good until 2026-11-23T03:22:35Z only; fetch a newer one",
+    ),
+}
+ROUTINATOR_REFUSED["no roas"] = (b'{"metadata": {}}', "missing required field `roas` or `router-keys` or `aspa`")
+ROUTINATOR_REFUSED["SLURM"] = (REFUSED["SLURM"][0], ROUTINATOR_REFUSED["no roas"][1])
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_document_is_refused_whole(case):
     body, reason = REFUSED[case]
@@ -75,16 +102,43 @@ def test_a_document_is_refused_whole(case):
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("case", ROUTINATOR_REFUSED)
+def test_routinators_reader_refuses_a_document_whole(case):
+    body, reason = ROUTINATOR_REFUSED[case]
+    with pytest.raises(SourceError) as caught:
+        routinator.read(body, now=NOW)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("valid", [f"{NOW + 1}", f"{NOW}.5", '"text"', "true", "null", "-1", "1e300", "[]"])
+def test_a_document_that_is_not_past_its_end_is_read(valid):
+    assert len(routinator.read(document(roa(), metadata=f'{{"valid": {valid}}}'), now=NOW).table) == 1
+
+
+def test_an_end_is_found_in_monstrous_metadata():
+    metadata = f'{{"counts": "{"x" * 2**16}", "valid": {NOW}}}'
+    with pytest.raises(SourceError, match=r"metadata\.valid"):
+        routinator.read(document(roa(), metadata=metadata), now=NOW)
+
+
+def test_rpki_client_knows_no_end_of_a_document():
+    assert len(read(document(roa(), metadata='{"valid": 1}'), now=NOW).table) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [
         GOOD,
         document(roa(), aspas=f"[{providers('[64497]')}]", aspa='{"64496": [64497]}'),
         document("1", roa(), x=nested(3)),
+        f"[{roa()}, {roa(asn='64497')}]".encode(),
+        f"[{roa()}, 1, {providers('[64497]')}]".encode(),
     ],
 )
 def test_a_document_that_is_cut_at_any_octet_is_refused(body):
-    read(body, now=NOW)
-    for size in range(len(body)):
-        with pytest.raises(SourceError):
-            read(body[:size], now=NOW)
+    readers = [routinator.read, auto.read] if body.startswith(b"[") else [read, routinator.read, auto.read]
+    for reader in readers:
+        reader(body, now=NOW)
+        for size in range(len(body)):
+            with pytest.raises(SourceError):
+                reader(body[:size], now=NOW)

@@ -63,7 +63,7 @@ def record_with(*steps: tuple[int, int, Delta]) -> StateRecord:
 
 def commit(path: Path, record: StateRecord, step: Step | None = None) -> None:
     database = Database(path)
-    database.commit(record, step, "load")
+    database.commit(record, () if step is None else (step,), "load")
     database.close()
 
 
@@ -116,7 +116,7 @@ def test_changes_can_be_looked_up(path):
         ("aspa", "replace"),
     }
     assert rows(path, "SELECT ordinal, from_serial, serial, published_at, cause FROM generation") == [
-        (1, 5, RECORD.serial, RECORD.published_at, "load")
+        (1, 5, 6, RECORD.published_at, "load")
     ]
 
 
@@ -147,11 +147,11 @@ def test_a_commit_that_fails_leaves_what_was_there(path):
     in_the_way = sqlite3.connect(path, isolation_level=None)
     in_the_way.execute("INSERT INTO generation VALUES (1, 1, 1, 1, '')")
     with pytest.raises(StoreError, match=r"history.db can't be written: UNIQUE constraint failed"):
-        database.commit(record_with((1, 5, step.delta)), step, "load")
+        database.commit(record_with((1, 5, step.delta)), (step,), "load")
     assert database.read() == (RECORD, ())
     in_the_way.execute("DELETE FROM generation")
     in_the_way.close()
-    database.commit(record_with((1, 5, step.delta)), step, "load")
+    database.commit(record_with((1, 5, step.delta)), (step,), "load")
     database.close()
     assert read(path)[0].steps[0].from_serial == 5
 
@@ -162,7 +162,7 @@ def test_it_is_on_disk_when_commit_returns(path):
     connection = database._connection
     assert connection.execute("PRAGMA synchronous").fetchone() == (3,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    database.commit(RECORD, None, "load")
+    database.commit(RECORD, (), "load")
     assert not connection.in_transaction
     assert [entry.name for entry in path.parent.iterdir()] == ["history.db"]
     database.close()
@@ -177,7 +177,7 @@ def test_closing_waits_for_what_is_being_written(path):
     database._writing.release()
     closing.join()
     with pytest.raises(StoreError, match=r"can't be written: Cannot operate on a closed database"):
-        database.commit(RECORD, None, "load")
+        database.commit(RECORD, (), "load")
 
 
 def test_a_place_where_none_can_be_is_a_reason(tmp_path):

@@ -83,7 +83,7 @@ def test_without_a_step_the_history_begins_anew(tmp_path):
     current = advance(store, advance(store, None, SERIES[0]), SERIES[1])
     unproved, _ = write_next(store, current, SERIES[2])
     unproved = dataclasses.replace(unproved, history=History())
-    store.commit(unproved, None, "load")
+    store.commit(unproved, (), "load")
     current = advance(store, unproved, SERIES[3])
     store.close()
     assert [step.from_serial for step in current.history.steps] == [unproved.serial]
@@ -95,8 +95,8 @@ def test_the_same_table_is_committed_again_with_other_session_ids(tmp_path):
     store = Store(tmp_path)
     assert store.recovered is not None
     begun = dataclasses.replace(store.recovered, session_ids=restarted(committed.session_ids))
-    store.commit(begun, None, "restart")
-    assert store.new_paths()[0] != begun.table_path
+    store.commit(begun, (), "restart")
+    assert store.new_paths().table != begun.table_path
     current = advance(store, begun, SERIES[0])
     store.close()
     assert recovered(tmp_path) == content(current)
@@ -121,9 +121,9 @@ def test_a_crash_before_the_first_commit_leaves_nothing(tmp_path):
 
 def test_what_is_not_to_be_committed_is_discarded(tmp_path):
     store = Store(tmp_path)
-    table, delta = store.new_paths()
-    table.touch()
-    delta.touch()
+    paths = store.new_paths()
+    for path in (paths.table, paths.delta, paths.slurm, paths.share(0), paths.share(1)):
+        path.touch()
     store.discard_new()
     store.discard_new()
     store.close()
@@ -214,7 +214,7 @@ def test_a_folder_that_can_only_be_read_is_read():
             with pytest.raises(StoreError, match="can't be written: Permission denied"):
                 write_next(store, committed, SERIES[2])
             with pytest.raises(StoreError, match=r"history.db can't be written"):
-                store.commit(committed, None, "restart")
+                store.commit(committed, (), "restart")
             store.close()
         folder.chmod(0o755)
         assert recovered(folder) == content(committed)
@@ -250,7 +250,7 @@ def test_a_full_disk_is_a_reason_and_harms_nothing(kind):
         following, step = write_next(store, committed, MANY)
         for _ in range(2):
             with full_disk(folder, is_disk=is_disk), pytest.raises(StoreError, match=r"history.db can't be written"):
-                store.commit(following, step, "load")
+                store.commit(following, () if step is None else (step,), "load")
         store.close()
         assert recovered(folder) == content(committed)
         store = Store(folder)

@@ -10,30 +10,27 @@ import msgspec
 from tests.examples import vrp
 from tests.unit.web.world import PUBLISHED_AT, SESSION_IDS, World, published, world
 
-from pyrtr.compiler.job import Report, SourceReport
+from pyrtr.compiler.status import SourceStatus
 from pyrtr.payload.table import PayloadTable
 from pyrtr.settings import Settings
+from pyrtr.sources.base import SourceReport
 from pyrtr.wire.enums import Version
 
 TABLE = PayloadTable.of([vrp("192.0.2.0/24", 24, 64496)])
-REPORT = Report(
-    change_count=1,
-    has_delta=False,
-    is_proved=True,
-    digest=bytes(32),
-    next_expiry=2**62,
-    counts={"ipv4": 1, "ipv6": 0, "router_keys": 0, "aspas": 0},
-    vrps_by_anchor={"example": 1},
-    losses=None,
-    source=None,
-    seconds={"decode": 0.25},
-)
 FOUND = SourceReport(
     metadata={},
     records={"vrps": 3, "router_keys": 0, "aspas": 0},
     dropped={"expired": 2},
     built_at=PUBLISHED_AT - 60,
 )
+
+
+def loaded(status: SourceStatus) -> None:
+    """A look has come to something."""
+    status.found = FOUND
+    status.counts = {"ipv4": 1, "ipv6": 0, "router_keys": 0, "aspas": 0}
+    status.vrps_by_anchor = {"example": 1}
+    status.seconds = {"decode": 0.25, "total": 0.5}
 
 
 async def health(running: World, status: int) -> dict[str, object]:
@@ -71,7 +68,7 @@ async def test_what_an_operator_sees():
     async with world(published(PayloadTable.of(), TABLE)) as running:
         status = running.context.loader.status
         status.last_attempt, status.last_success, status.success_count = PUBLISHED_AT + 1, PUBLISHED_AT + 2, 7
-        status.report, status.found, status.report_seconds = REPORT, FOUND, 0.5
+        loaded(status)
         running.context.loader.agenda.built_at = time.time() - 60
         await running.router()
         answer = await health(running, 200)
@@ -130,7 +127,7 @@ async def test_a_location_that_is_no_utf_8_and_a_build_time_that_is_no_date():
     async with world(published(TABLE)) as running:
         running.context.loader.status.location = os.fsdecode(b"/data/\xff")
         status = running.context.loader.status
-        status.report, status.found = REPORT, msgspec.structs.replace(FOUND, built_at=1e300)
+        status.found = msgspec.structs.replace(FOUND, built_at=1e300)
         answer = await health(running, 200)
         assert answer["source"]["location"] == "/data/\\udcff"  # type: ignore[index]
         assert answer["source"]["build_time"] is None  # type: ignore[index]

@@ -26,12 +26,12 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def pem(authority: Authority) -> Path:
-    return authority.issue("cache", ["127.0.0.1"])
+def pem(authority: Authority) -> tuple[Path, Path]:
+    return authority.issue("cache", "127.0.0.1")
 
 
 def trusting(authority: Authority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=authority.file)
+    return ssl.create_default_context(cafile=authority.path)
 
 
 async def get(http: Served, authority: Authority, **options: object) -> httpx.Response:
@@ -44,14 +44,14 @@ async def get(http: Served, authority: Authority, **options: object) -> httpx.Re
 
 
 async def test_who_trusts_the_authority_is_answered(authority, pem):
-    async with world(published()) as running, served(create_app(running.context), HttpTls(pem, pem)) as http:
+    async with world(published()) as running, served(create_app(running.context), HttpTls(*pem)) as http:
         assert (await get(http, authority)).status_code == 503
         assert (await get(http, authority, maximum_version=ssl.TLSVersion.TLSv1_2)).status_code == 503
         assert (await get(http, authority, minimum_version=ssl.TLSVersion.TLSv1_3)).status_code == 503
 
 
 async def test_what_is_no_tls_is_closed_without_a_word(pem, caplog):
-    async with world(published()) as running, served(create_app(running.context), HttpTls(pem, pem)) as http:
+    async with world(published()) as running, served(create_app(running.context), HttpTls(*pem)) as http:
         sock = await http.connect(GET % b"/readyz")
         answer = await asyncio.wait_for(read_to_the_end(sock), 5)
         assert not answer.startswith(b"HTTP")
@@ -61,7 +61,7 @@ async def test_what_is_no_tls_is_closed_without_a_word(pem, caplog):
 
 async def test_a_handshake_that_does_not_come_is_not_waited_for(authority, pem, monkeypatch, caplog):
     monkeypatch.setattr(server, "TLS_TIMEOUT_S", 0.1)
-    async with world(published()) as running, served(create_app(running.context), HttpTls(pem, pem)) as http:
+    async with world(published()) as running, served(create_app(running.context), HttpTls(*pem)) as http:
         silent = [await http.connect() for _ in range(3)]
         for sock in silent:
             assert await asyncio.wait_for(read_to_the_end(sock), 5) == b""
@@ -73,7 +73,7 @@ async def test_a_handshake_that_does_not_come_is_not_waited_for(authority, pem, 
 
 async def test_silent_peers_count_as_connections(authority, pem, monkeypatch):
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
-    async with world(published()) as running, served(create_app(running.context), HttpTls(pem, pem)) as http:
+    async with world(published()) as running, served(create_app(running.context), HttpTls(*pem)) as http:
         silent = [await http.connect() for _ in range(2)]
         with pytest.raises(httpx.TransportError):
             await get(http, authority)
@@ -82,7 +82,7 @@ async def test_silent_peers_count_as_connections(authority, pem, monkeypatch):
 
 
 async def test_the_end_waits_for_no_handshake(pem):
-    async with world(published()) as running, served(create_app(running.context), HttpTls(pem, pem)) as http:
+    async with world(published()) as running, served(create_app(running.context), HttpTls(*pem)) as http:
         sock = await http.connect()
         while not http.server._server._entering:  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def test_a_reader_that_takes_nothing_is_dropped(authority, pem, monkeypatc
     monkeypatch.setattr(server, "STALL_TIMEOUT_S", 0.05)
     async with (
         world(published(large_table())) as running,
-        served(create_app(running.context), HttpTls(pem, pem)) as http,
+        served(create_app(running.context), HttpTls(*pem)) as http,
     ):
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -112,14 +112,15 @@ async def test_a_reader_that_takes_nothing_is_dropped(authority, pem, monkeypatc
 
 
 async def test_new_files_are_for_new_connections(authority, pem):
-    other = authority.issue("other", ["127.0.0.1"])
-    tls = HttpTls(pem, pem)
+    other = authority.issue("other", "127.0.0.1")
+    tls = HttpTls(*pem)
     async with world(published()) as running, served(create_app(running.context), tls) as http:
         before = await certificate(http, authority)
         client = httpx.AsyncClient(base_url=f"https://127.0.0.1:{http.port}", verify=trusting(authority))
         async with client:
             await client.get("/readyz")
-            pem.write_bytes(other.read_bytes())
+            for old, new in zip(pem, other, strict=True):
+                old.write_bytes(new.read_bytes())
             with capture_logs() as lines:
                 tls.reload()
             assert [line["event"] for line in lines] == ["HTTP certificate reloaded"]
@@ -128,14 +129,14 @@ async def test_new_files_are_for_new_connections(authority, pem):
 
 
 async def test_files_that_can_not_be_used_change_nothing(authority, pem):
-    tls = HttpTls(pem, pem)
+    tls = HttpTls(*pem)
     async with world(published()) as running, served(create_app(running.context), tls) as http:
         before = await certificate(http, authority)
-        pem.write_text("nothing")
+        pem[1].write_text("nothing")
         with capture_logs() as lines:
             tls.reload()
         assert [line["event"] for line in lines] == ["HTTP certificate not reloaded: the former one stays in use"]
-        assert str(pem) in lines[0]["reason"]
+        assert str(pem[1]) in lines[0]["reason"]
         assert await certificate(http, authority) == before
 
 
@@ -147,10 +148,11 @@ async def certificate(http: Served, authority: Authority) -> bytes:
 
 
 def test_a_missing_file_and_a_key_with_a_password_are_refused_by_name(tmp_path, pem):
+    certificate, key = pem
     locked = tmp_path / "locked.pem"
-    command = ["openssl", "pkey", "-in", pem, "-aes256", "-passout", "pass:secret", "-out", locked]
+    command = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:secret", "-out", locked]
     subprocess.run(command, check=True)
-    for key in (tmp_path / "missing", locked, tmp_path):
+    for bad in (tmp_path / "missing", locked, tmp_path):
         with pytest.raises(HttpTlsError) as caught:
-            HttpTls(pem, key)
-        assert f"HTTP_TLS_KEY={key} can't be used: " in str(caught.value)
+            HttpTls(certificate, bad)
+        assert f"HTTP_TLS_KEY={bad} can't be used: " in str(caught.value)

@@ -15,6 +15,8 @@ GOOD = Condition(
     age_s=60.0,
     max_age_s=3600.0,
     is_withdrawn=False,
+    slurm_error=None,
+    failing=(),
     held=(),
     held_for_s=0.0,
 )

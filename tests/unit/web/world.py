@@ -7,14 +7,16 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import numpy as np
 from fastapi import FastAPI
 
 from pyrtr.compiler.agenda import Policy
+from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
+from pyrtr.compiler.place import Place
+from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.payload.delta import difference
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.order import IPV4_ROW, octets
@@ -24,6 +26,9 @@ from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
 from pyrtr.settings import Settings
+from pyrtr.sources.fetch.feed import DocumentFeed
+from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.location import Location
 from pyrtr.store.state import Store
 from pyrtr.web.app import Context, create_app
 from pyrtr.web.server import HttpServer
@@ -100,8 +105,14 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
     publisher, store = Publisher(first), Store(None)
     registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version))
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
+    location = Location("file", "/data/json")
     loader = Loader(
-        Path("/data/json"), store, publisher, policy, max_steps=10, initial_serial=None, gate=lambda _is_open: None
+        [Place("RPKICLIENT", location, DocumentFeed(location, store.path, FetchTls()))],
+        settings.merge,
+        SlurmPlaces(settings.slurm, {}),
+        Ledger(store, publisher, max_steps=10, initial_serial=None),
+        policy,
+        gate=lambda _is_open: None,
     )
     sockets = bind(["127.0.0.1"], 0)
     rtr_port = port_of(sockets)

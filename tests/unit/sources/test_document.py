@@ -1,19 +1,23 @@
-"""What a tolerant reader takes, and what it drops, record by record."""
+"""What tolerant readers of JSON take, and what they drop, record by record: all of them the same."""
 
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 from tests.examples import MAX_ASN, SKI, aspa, key, vrp
 from tests.property import reader_oracle
 from tests.property.oracle import payload_of
-from tests.unit.sources.documents import KEY, NOW, customer, document, providers, record, roa, roa6, router_key
+from tests.unit.sources.documents import KEY, NOW, customer, document, providers, record, roa, roa6, router_key, source
 
 from pyrtr.payload.table import NEVER, count_by_anchor
 from pyrtr.payload.values import MAX_PROVIDERS
-from pyrtr.sources import rpki_client
+from pyrtr.sources import routinator, rpki_client
+from pyrtr.sources.records import document as records
 from pyrtr.sources.rpki_client import read
+
+READERS = (rpki_client, routinator)
 
 VRP = vrp("192.0.2.0/24", 24, 64496)
 VRP6 = vrp("2001:db8::/32", 32, 64496)
@@ -116,6 +120,31 @@ EXPIRES = {
     "null": "malformed",
     "1e400": "malformed",
 }
+SOURCE = {
+    "[]": VRP,
+    "[{}]": VRP,
+    '[{"type": "exception", "path": "/etc/slurm.json", "comment": null}]': VRP,
+    '[{"chainValidity": null}]': VRP,
+    f"[{source(1)}]": VRP,
+    f"[{source(0)}]": "expired",
+    f"[{source(0)}, {source(1)}]": VRP,  # the last one counts
+    f"[{source(1)}, {source(0)}]": VRP,
+    f"[{source(0)}, {{}}]": VRP,
+    '[{"chainValidity": {"notAfter": "2026-11-23T03:22:35"}}]': "malformed",  # of which zone?
+    '[{"chainValidity": {"notAfter": "tomorrow"}}]': "malformed",
+    '[{"chainValidity": {"notAfter": 1795404156}}]': "malformed",
+    '[{"chainValidity": {}}]': "malformed",
+    '[{"tal": null}]': "malformed",
+    "[null]": "malformed",
+    "{}": "malformed",
+    "null": "malformed",
+}
+ASPA_SOURCE = {
+    f"[{source(1)}]": ASPA,
+    f"[{source(1)}, {{}}]": ASPA,
+    f"[{source(0)}, {{}}]": "expired",  # the first one counts
+    f"[{source(1)}, {source(0)}]": "expired",
+}
 TA = {None: VRP, '""': VRP, '"\\u00e9"': VRP, "null": "malformed", "1": "malformed"}
 SKI_OF = {
     f'"{SKI.hex().upper()}"': key(),
@@ -148,6 +177,8 @@ KEY_ASN = {
     "true": "malformed",
     None: "malformed",
 }
+KEY_ENDS = {0: "expired", 1: key()}
+SKI_64 = f'"{base64.urlsafe_b64encode(SKI).decode().rstrip("=")}"'
 PROVIDERS = {
     '["AS64497", 64499, "64498", 64497]': aspa(64496, 64497, 64498, 64499),
     "[0]": aspa(64496, 0),
@@ -195,13 +226,18 @@ TABLE = [
     *in_roas("maxLength", MAX_LENGTH),
     *in_roas("maxLength", MAX_LENGTH6, roa6),
     *in_roas("expires", EXPIRES),
+    *in_roas("source", SOURCE),
+    ("source and expires", document(roa(expires=str(NOW), source=f"[{source(1)}]")), "expired"),
     *in_roas("ta", TA),
     *in_member("bgpsec_keys", [(router_key(ski=text), expected) for text, expected in SKI_OF.items()]),
     *in_member("bgpsec_keys", [(router_key(pubkey=text), expected) for text, expected in PUBLIC_KEY.items()]),
     *in_member("bgpsec_keys", [(router_key(asn=text), expected) for text, expected in KEY_ASN.items()]),
+    *in_member("bgpsec_keys", [(router_key(source=f"[{source(after)}]"), what) for after, what in KEY_ENDS.items()]),
+    *in_member("router-keys", [(record(asn='"AS64496"', ski=SKI_64, spki='"MAMCASo"'), key())]),
     *in_member("routerKeys", [(record(asn="64496", SKI=f'"{SKI.hex()}"', routerPublicKey=KEY), key())]),
     *in_member("aspas", [(providers(text), expected) for text, expected in PROVIDERS.items()]),
     *in_member("aspas", [(customer(customer_asid=text), expected) for text, expected in CUSTOMER.items()]),
+    *in_member("aspas", [(customer(customer="64496", source=text), what) for text, what in ASPA_SOURCE.items()]),
     *in_member("aspas", [(customer(customer="64496"), ASPA), (customer(customerAsn="64496"), ASPA)]),
     *in_member("aspas", [(customer(), "customer"), (record(customer="64496"), "malformed")]),
     ("the map of FORT", document(aspa='{"64496": [64497]}'), ASPA),
@@ -212,13 +248,14 @@ TABLE = [
 
 @pytest.mark.parametrize(("body", "expected"), [row[1:] for row in TABLE], ids=[row[0][:60] for row in TABLE])
 def test_a_record_is_taken_or_dropped(body, expected):
-    loaded = read(body, now=NOW)
-    if isinstance(expected, str):
-        assert (payload_of(loaded.table), loaded.dropped) == ([], {expected: 1})
-    else:
-        assert (payload_of(loaded.table), loaded.dropped) == ([expected], {})
-    assert sum(loaded.records.values()) == 1
-    reader_oracle.assert_holds(loaded, reader_oracle.read(body, NOW))
+    for reader in READERS:
+        loaded = reader.read(body, now=NOW)
+        if isinstance(expected, str):
+            assert (payload_of(loaded.table), loaded.dropped) == ([], {expected: 1})
+        else:
+            assert (payload_of(loaded.table), loaded.dropped) == ([expected], {})
+        assert sum(loaded.records.values()) == 1
+        reader_oracle.assert_holds(loaded, reader_oracle.read(body, NOW))
 
 
 SETS = {
@@ -261,10 +298,11 @@ def test_a_trust_anchor_without_a_usable_vrp_is_there_with_0():
         assert count_by_anchor(loaded.facts) == {"mm": 1, name: 0}
 
 
-def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
+@pytest.mark.parametrize("reader", READERS)
+def test_the_octets_are_freed_before_the_columns_are_made(reader, monkeypatch):
     """A document has 100 MB; together they would need a quarter more memory."""
     events = []
-    make_columns = rpki_client._vrps
+    make_columns = records._vrps
 
     class Octets(bytes):
         def __del__(self):
@@ -274,9 +312,33 @@ def test_the_octets_are_freed_before_the_columns_are_made(monkeypatch):
         events.append("columns made")
         return make_columns(*arguments)
 
-    monkeypatch.setattr(rpki_client, "_vrps", note_columns)
-    read(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
+    monkeypatch.setattr(records, "_vrps", note_columns)
+    reader.read(Octets(document(roa(), metadata='{"vrps": 1}')), now=NOW)
     assert events == ["octets freed", "columns made"]
+
+
+def test_the_first_tal_of_the_sources_is_the_trust_anchor():
+    """As Routinator's json has it, where "N/A" stands for local exceptions."""
+    tals = {'[{}, {"tal": "ripe"}, {"tal": "arin"}]': "ripe", "[{}]": "N/A", "[]": "given"}
+    for text, name in tals.items():
+        assert count_by_anchor(read(document(roa(source=text, ta='"given"')), now=NOW).facts) == {name: 1}
+
+
+def test_of_sources_a_vrp_and_a_key_end_last_and_an_aspa_first():
+    texts = f"[{source(9)}, {source(5)}, {source(7)}]"
+    loaded = read(
+        document(
+            roa(source=texts),
+            roa6(source=texts, expires=str(NOW + 8)),
+            bgpsec_keys=f"[{router_key(source=texts)}]",
+            aspas=f"[{customer(customer='64496', source=texts)}]",
+        ),
+        now=NOW,
+    )
+    facts = loaded.facts
+    assert facts.ipv4_expires.tolist() == facts.router_keys_expires.tolist() == [NOW + 9]
+    assert facts.ipv6_expires.tolist() == [NOW + 8]
+    assert facts.aspas_expires.tolist() == [NOW + 5]
 
 
 def test_times_beyond_64_bits_are_never():
@@ -305,17 +367,36 @@ def test_metadata_is_kept_if_it_is_an_object(text):
 @pytest.mark.parametrize(
     ("text", "build_time"),
     [
-        ('"2026-11-23T03:22:35Z"', NOW),
-        ('"2026-11-23T04:22:35+01:00"', NOW),
-        ('"2026-11-23T03:22:35"', None),  # of which zone?
-        ('"yesterday"', None),
-        ('""', None),
-        (str(NOW), None),
-        ("null", None),
+        ('"buildtime": "2026-11-23T03:22:35Z"', NOW),
+        ('"buildtime": "2026-11-23T04:22:35+01:00"', NOW),
+        ('"buildtime": "2026-11-23T03:22:35"', None),  # of which zone?
+        ('"buildtime": "yesterday"', None),
+        ('"buildtime": ""', None),
+        (f'"buildtime": {NOW}', None),
+        ('"buildtime": null', None),
+        ('"generatedTime": "2026-11-23T03:22:35Z"', NOW),
+        (f'"generated": {NOW}', NOW),
+        (f'"generated": {NOW}.5', NOW + 0.5),
+        (f'"generatedTime": "2026-11-23T03:22:35Z", "generated": {NOW - 9}', NOW),
+        (f'"generatedTime": "yesterday", "generated": {NOW - 9}', NOW - 9),
+        (f'"buildtime": "2026-11-23T03:22:35Z", "generated": {NOW - 9}', NOW),
+        ('"generated": "1795404155"', None),
+        ('"generated": -1', None),
+        ('"generated": true', None),
+        (f'"generated": {HUGE}', None),
+        ('"generated": 1e300', None),
     ],
 )
 def test_the_build_time_is_read_if_it_is_one(text, build_time):
-    assert read(document(metadata=f'{{"buildtime": {text}}}'), now=NOW).build_time == build_time
+    for reader in READERS:
+        assert reader.read(document(metadata=f"{{{text}}}"), now=NOW).build_time == build_time
+
+
+def test_of_monstrous_metadata_only_the_dates_are_kept():
+    dates = {"buildtime": "2026-11-23T03:22:35Z", "generated": NOW}
+    loaded = read(document(metadata=json.dumps(dates | {"talfiles": ["x" * 2**16]})), now=NOW)
+    assert (loaded.metadata, loaded.build_time) == (dates, NOW)
+    assert read(document(metadata=f'"{"x" * 2**16}"'), now=NOW).metadata == {}
 
 
 def test_white_space_and_unknown_members_are_no_fault():

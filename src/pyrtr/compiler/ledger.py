@@ -1,0 +1,111 @@
+"""Where we stand: each generation is committed before it is published, and nothing is published that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import Sequence
+
+from pyrtr.payload.history import History, Step
+from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
+from pyrtr.server.publisher import Published, Publisher
+from pyrtr.store.sessions import new_session_ids, restarted
+from pyrtr.store.state import Generation, Store
+
+
+class Ledger:
+    """The generations, one after another.
+
+    Args:
+        store: where they are committed.
+        publisher: where they are published.
+        max_steps: how many serials back a router may ask for.
+        initial_serial: the first serial of a new state; None for a random one.
+
+    Attributes:
+        store: as given.
+        current: the last one; None before the first.
+        is_silent: whether what is committed is not published yet.
+    """
+
+    def __init__(self, store: Store, publisher: Publisher, *, max_steps: int, initial_serial: int | None) -> None:
+        self.store = store
+        self.current: Generation | None = None
+        self.is_silent = False
+        self._publisher = publisher
+        self._max_steps = max_steps
+        self._initial_serial = initial_serial
+
+    @property
+    def is_published(self) -> bool:
+        """Whether there is anything that routers are served."""
+        return self._publisher.current.is_ready
+
+    async def recover(self) -> Generation | None:
+        """Go on from where the last run ended, with a session id of version 0 of this one (see `store.sessions`).
+
+        The sessions of another pyRTR stay as they are. Nothing is published by this.
+        """
+        self.current = found = self.store.recovered
+        if found is not None and not found.upstream:
+            await self.commit(dataclasses.replace(found, session_ids=restarted(found.session_ids)), (), "restart")
+        return self.current
+
+    def following(self, candidate: Generation, step: Step | None, *, is_changed: bool) -> Generation:
+        """The generation that comes next: `candidate` with its sessions, serial and history.
+
+        Args:
+            candidate: the next one, but for what is worked out here.
+            step: what leads to it from the current one; None if that can't be told although it is changed.
+            is_changed: whether its payload is another one.
+        """
+        current = self.current
+        if current is None or current.upstream:
+            serial = secrets.randbelow(SERIAL_MODULUS) if self._initial_serial is None else self._initial_serial
+            return dataclasses.replace(candidate, session_ids=new_session_ids(), serial=serial, history=History())
+        kept = dataclasses.replace(candidate, session_ids=current.session_ids)
+        if not is_changed:
+            return dataclasses.replace(
+                kept, serial=current.serial, history=current.history, published_at=current.published_at
+            )
+        history = History()
+        if step is not None:
+            size = len(candidate.stored.table)
+            history = current.history.followed_by(step, max_steps=self._max_steps, table_size=size)
+        return dataclasses.replace(kept, serial=next_serial(current.serial), history=history)
+
+    async def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
+        """Store it, and only then take it for the current one.
+
+        Raises:
+            StoreError: it can't be stored; what was current is.
+        """
+        await asyncio.to_thread(self.store.commit, generation, steps, cause)
+        self.current = generation
+
+    def publish(self) -> None:
+        """Let routers have the current one."""
+        if self.is_silent:
+            return
+        assert self.current is not None
+        current = self.current
+        self._publisher.publish(
+            Published(
+                timing=self._publisher.current.timing,
+                session_ids=current.session_ids,
+                serial=current.serial,
+                table=current.stored.table,
+                content=current.content,
+                history=current.history,
+                published_at=current.published_at,
+                metadata=current.metadata,
+            )
+        )
+
+    def refresh(self) -> None:
+        """The current one tells routers nothing new: exchange what lies behind it without waking them."""
+        assert self.current is not None
+        self._publisher.current = dataclasses.replace(
+            self._publisher.current, table=self.current.stored.table, metadata=self.current.metadata
+        )

@@ -1,0 +1,293 @@
+"""What there is at the locations, and what can be made of it: nothing is accepted here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrtr.compiler import process
+from pyrtr.compiler.agenda import Policy
+from pyrtr.compiler.job import Job, Report, Task
+from pyrtr.compiler.ledger import Ledger
+from pyrtr.compiler.place import Place
+from pyrtr.compiler.slurm import SlurmFound, SlurmPlaces
+from pyrtr.errors import SourceError, StoreError
+from pyrtr.logs import get_logger
+from pyrtr.settings import Merge
+from pyrtr.sources.base import Found
+from pyrtr.store.table_file import read_table, write_table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """What a look brought, and what was made of it: not accepted yet.
+
+    Attributes:
+        found: what was found at each place that takes part; None where nothing new was.
+        slurm: the SLURM files that were found; None if they are those in force, or can't be had.
+        report: what was made of it; None if nothing is new at all.
+    """
+
+    found: dict[Place, Found | None]
+    slurm: SlurmFound | None
+    report: Report | None
+
+    def clean_up(self) -> None:
+        """Remove what was fetched for it."""
+        _remove(each.path for each in self.found.values() if each is not None and each.is_temporary)
+
+
+class Looks:
+    """Looks at all locations, and has a table made of what is there.
+
+    Args:
+        places: the locations, in the order of the setting.
+        merge: what several of them are to each other.
+        slurm: the locations of SLURM files.
+        ledger: what is current.
+        policy: when data is stale, and what becomes of it then.
+    """
+
+    def __init__(
+        self, places: Sequence[Place], merge: Merge, slurm: SlurmPlaces, ledger: Ledger, policy: Policy
+    ) -> None:
+        self.places = places
+        self.slurm = slurm
+        self._merge = merge
+        self._ledger = ledger
+        self._policy = policy
+        self._refused_slurm: bytes | None = None
+        self._log = get_logger()
+
+    async def look(self, now: float) -> Attempt:
+        """Look once, at Unix time `now`. What was made lies at the ledger's new paths.
+
+        Raises:
+            SourceError: no location gives anything, or SLURM files can't be used and there are none in force.
+            StoreError: what was made can't be written.
+        """
+        slurm = await self._look_for_slurm()
+        try:
+            attempt = await (self._union(slurm, now) if self._merge is Merge.UNION else self._first_good(slurm, now))
+        finally:
+            if slurm is not None:
+                _remove(slurm.fetched)
+        report = None if attempt.report is None else attempt.report.slurm
+        if slurm is not None and report is not None and report.refusal is not None:
+            self._refused_slurm = slurm.identity
+            self._refuse_slurm(report.refusal)
+        return attempt
+
+    async def again(self, task: Task, now: float) -> Report:
+        """Make a table of what was accepted before, or of nothing.
+
+        Raises:
+            SourceError: that can't be done.
+            StoreError: what was made can't be written.
+        """
+        places = [place for place in self.places if place.share is not None] if task is Task.EXPIRE else []
+        return await self._compile(task, dict.fromkeys(places), None, now)
+
+    def discard(self, attempt: Attempt) -> None:
+        """It is not accepted."""
+        self._ledger.store.discard_new()
+        attempt.clean_up()
+
+    async def _first_good(self, slurm: SlurmFound | None, now: float) -> Attempt:
+        """The first place in order that gives fresh data, unless another is in use and it has yet to prove itself.
+
+        Raises:
+            SourceError: no place gives anything.
+            StoreError: what was made can't be written.
+        """
+        in_use = next((place for place in self.places if place.status.is_used), None)
+        is_earlier = in_use is not None
+        reasons, unproven, stale = [], [], []
+        for place in self.places:
+            is_earlier &= place is not in_use
+            try:
+                attempt = await self._attempt(place, slurm, now)
+            except SourceError as error:
+                place.failed(str(error), is_left=place is in_use)
+                reasons.append(f"{place.status.location}: {error}" if len(self.places) > 1 else str(error))
+                continue
+            if len(self.places) > 1 and (stale_since := self._stale_since(attempt, now)) is not None:
+                place.failed(f"its data is stale since {now - stale_since:.0f} s", is_left=place is in_use)
+                stale.append((stale_since, place))
+            else:
+                place.succeeded(now)
+                if not is_earlier or place.standing.missing_looks == 0:
+                    return attempt
+                unproven.append(place)
+            self.discard(attempt)
+        if fallback := [*unproven, *(place for _, place in sorted(stale, key=lambda entry: -entry[0]))]:
+            return await self._attempt(fallback[0], slurm, now)
+        raise SourceError("; ".join(reasons))
+
+    async def _attempt(self, place: Place, slurm: SlurmFound | None, now: float) -> Attempt:
+        """Look at one place, and make a table of it alone.
+
+        Raises:
+            SourceError: it gives nothing.
+            StoreError: what was made can't be written.
+        """
+        attempt = await self._made({place: await place.look(now)}, slurm, now)
+        if attempt.report is not None and (refusal := attempt.report.inputs[0].refusal) is not None:
+            self.discard(attempt)
+            place.forget()
+            raise SourceError(refusal)
+        return attempt
+
+    async def _union(self, slurm: SlurmFound | None, now: float) -> Attempt:
+        """What all places give together; one that gives nothing new takes part with what it gave before.
+
+        Raises:
+            SourceError: no place gives anything.
+            StoreError: what was made can't be written.
+        """
+        results = await asyncio.gather(*(place.look(now) for place in self.places), return_exceptions=True)
+        refusals: dict[Place, str] = {}
+        found: dict[Place, Found | None] = {}
+        for place, result in zip(self.places, results, strict=True):
+            if isinstance(result, SourceError):
+                refusals[place] = str(result)
+            elif isinstance(result, BaseException):
+                raise result
+            if place.share is not None or isinstance(result, Found):
+                found[place] = result if isinstance(result, Found) else None
+        attempt = Attempt(found, slurm, None)
+        if len(refusals) < len(self.places):
+            attempt = await self._made(found, slurm, now)
+        for place, part in zip(found, () if attempt.report is None else attempt.report.inputs, strict=False):
+            if part.refusal is not None:
+                place.forget()
+                refusals.setdefault(place, part.refusal)
+        for place in self.places:
+            if (refusal := refusals.get(place)) is None:
+                place.succeeded(now)
+            else:
+                place.failed(refusal, is_left=False)
+                self._log.warning("location failed", source=place.status.location, reason=refusal)
+        if len(refusals) == len(self.places):
+            self.discard(attempt)
+            raise SourceError("; ".join(f"{place.status.location}: {reason}" for place, reason in refusals.items()))
+        return attempt
+
+    async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float) -> Attempt:
+        """Have a table made of what was found, unless that can't be another one.
+
+        Raises:
+            SourceError: it gives nothing.
+            StoreError: what was made can't be written.
+        """
+        if self._is_unchanged(found, slurm, now):
+            return Attempt(found, slurm, None)
+        try:
+            return Attempt(found, slurm, await self._compile(Task.LOAD, found, slurm, now))
+        except BaseException:
+            Attempt(found, slurm, None).clean_up()
+            raise
+
+    def _is_unchanged(self, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float) -> bool:
+        """Whether nothing can come of it but what is current."""
+        current = self._ledger.current
+        return (
+            current is not None
+            and slurm is None
+            and not any(found.values())
+            and not current.is_withdrawn
+            and not self._policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now)
+            and [place.key for place in found] == [share.key for share in current.shares]
+            and bool(self.slurm) is (current.slurm is not None)
+        )
+
+    async def _look_for_slurm(self) -> SlurmFound | None:
+        """The SLURM files that are there; None if they are those in force, or nothing can be made of them.
+
+        Raises:
+            SourceError: they can't be read, and there are none in force: nothing is served unfiltered.
+        """
+        if not self.slurm:
+            return None
+        current = self._ledger.current
+        in_force = None if current is None else current.slurm
+        try:
+            found = await self.slurm.look()
+        except SourceError as error:
+            self._refuse_slurm(str(error))
+            if in_force is None:
+                raise SourceError(f"SLURM: {error}") from error
+            return None
+        is_in_force = in_force is not None and found.identity == in_force.identity
+        if is_in_force:
+            self.slurm.status.error = self._refused_slurm = None
+        if is_in_force or (in_force is not None and found.identity == self._refused_slurm):
+            _remove(found.fetched)
+            return None
+        return found
+
+    def _refuse_slurm(self, reason: str) -> None:
+        if self.slurm.status.error != reason:
+            self._log.error("SLURM refused", reason=reason)
+        self.slurm.status.error = reason
+
+    def _stale_since(self, attempt: Attempt, now: float) -> float | None:
+        report, current = attempt.report, self._ledger.current
+        if report is not None:
+            built_at, max_age_s = report.built_at, report.max_age_s
+        else:
+            assert current is not None
+            built_at, max_age_s = current.built_at, current.max_age_s
+        stale_at = built_at + self._policy.limit_s(max_age_s)
+        return stale_at if stale_at <= now else None
+
+    async def _compile(
+        self, task: Task, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float
+    ) -> Report:
+        store, current = self._ledger.store, self._ledger.current
+        paths = store.new_paths()
+        kept = None if current is None or not (self.slurm or task is Task.EXPIRE) else current.slurm
+        job = Job(
+            task=task,
+            now=now,
+            inputs=tuple(
+                place.input(found[place], store.path, paths.share(number))
+                for number, place in enumerate(self.places)
+                if place in found
+            ),
+            max_age_s=self._policy.max_age_s,
+            slurm=None if slurm is None else slurm.files,
+            slurm_kept=None if kept is None else str(store.path / kept.file),
+            current=None if current is None else str(current.table_path),
+            table=str(paths.table),
+            delta=str(paths.delta),
+            new_slurm=str(paths.slurm),
+        )
+        try:
+            return await process.run(job)
+        except StoreError:
+            for place in self.places:
+                place.forget()
+            await asyncio.to_thread(self._mend_table)
+            raise
+
+    def _mend_table(self) -> None:
+        """Write the current table's file again if it is damaged or gone: what we hold of it is whole."""
+        current = self._ledger.current
+        if current is None:
+            return
+        try:
+            read_table(current.table_path)
+        except StoreError as error:
+            self._log.error("table file written again", reason=str(error))
+            with contextlib.suppress(StoreError):
+                write_table(current.table_path, current.stored.table, current.stored.facts)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):  # the next start removes it
+            path.unlink(missing_ok=True)

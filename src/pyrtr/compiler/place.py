@@ -1,0 +1,157 @@
+"""One location in the loader's eyes: what was accepted from it, how it has done, and what goes into a compilation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrtr.compiler.failover import Standing
+from pyrtr.compiler.job import Input, InputReport
+from pyrtr.errors import SourceError
+from pyrtr.sources.base import Feed, Found, SourceReport, Validators
+from pyrtr.sources.location import Location
+from pyrtr.store.database import ShareRecord
+
+
+@dataclass(slots=True)
+class PlaceStatus:
+    """What an operator is told about one location. Times are Unix seconds.
+
+    Attributes:
+        location: as it may be shown.
+        last_attempt, last_success: when it was last looked at, and when that last came to something.
+        success_count, failure_count, unchanged_count: of all looks; the last are among the first.
+        error: why the last look came to nothing; None if it did not.
+        is_used: whether its payload is in the table.
+    """
+
+    location: str
+    last_attempt: float | None = None
+    last_success: float | None = None
+    success_count: int = 0
+    failure_count: int = 0
+    unchanged_count: int = 0
+    error: str | None = None
+    is_used: bool = False
+
+
+class Place:
+    """One location.
+
+    Args:
+        kind: name of the datasource.
+        location: where it is.
+        feed: what looks there.
+
+    Attributes:
+        key: names the datasource and the location, over restarts.
+        feed: what looks there.
+        share: what was accepted from it last; None before anything was.
+        standing: how it has done lately.
+        status: what an operator is told.
+    """
+
+    def __init__(self, kind: str, location: Location, feed: Feed) -> None:
+        # A location may hold a password, which has no business in the state folder.
+        name = location.text.encode("utf-8", "surrogateescape")
+        self.key = f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
+        self.feed = feed
+        self.share: ShareRecord | None = None
+        self.standing = Standing()
+        self.status = PlaceStatus(str(location))
+        self._kind = kind
+        self._known: Validators | None = None
+
+    def accepted(self, share: ShareRecord | None) -> None:
+        """This is what was accepted from it last."""
+        self.share = share
+        self._known = None if share is None else share.validators
+
+    def forget(self) -> None:
+        """What was accepted can't be read any more: look at the whole of it next time."""
+        self._known = None
+
+    async def look(self, now: float) -> Found | None:
+        """Look at it; None if it is as it was accepted.
+
+        Raises:
+            SourceError: nothing can be had.
+        """
+        self.status.last_attempt = now
+        try:
+            found = await self.feed.look(self._known)
+        except SourceError as error:
+            self.failed(str(error), is_left=False)
+            raise
+        if found is None:
+            self.status.unchanged_count += 1
+        return found
+
+    def succeeded(self, now: float) -> None:
+        """What was found is good."""
+        self.status.error = None
+        self.status.last_success = now
+        self.status.success_count += 1
+        self.standing.succeeded()
+
+    def failed(self, reason: str, *, is_left: bool) -> None:
+        """What was found is not, or nothing was; `is_left` if the place was in use, and is not any more."""
+        self.status.error = reason
+        self.status.failure_count += 1
+        self.standing.failed(is_left=is_left)
+
+    @property
+    def built_at(self) -> float | None:
+        """Unix time from which the age of what was accepted counts."""
+        if self.share is None:
+            return None
+        return max(self.share.source.built_at, self.feed.confirmed_at or 0.0)
+
+    def input(self, found: Found | None, folder: Path, new_share: Path) -> Input:
+        """Its part in a compilation: what was found just now, or what was accepted from it before.
+
+        Args:
+            found: what a look brought; None if there is nothing new.
+            folder: where what was accepted is.
+            new_share: where the compilation is to write what was found.
+        """
+        share = self.share
+        max_age_s = share.max_age_s if found is None and share is not None else found.max_age_s if found else None
+        return Input(
+            location=self.status.location,
+            kind=self._kind,
+            body=None if found is None else str(found.path),
+            is_table=found is not None and found.is_table,
+            modified=0.0 if found is None else found.modified,
+            share=None if share is None else str(folder / share.file),
+            share_digest=None if share is None else share.digest,
+            built_at=self.built_at or 0.0,
+            max_age_s=max_age_s,
+            new_share=str(new_share),
+        )
+
+    def next_share(self, found: Found | None, report: InputReport, new_share: Path) -> ShareRecord | None:
+        """What is accepted from it when the compilation is: what was found, or what was accepted before."""
+        if found is None or report.digest is None or report.source is None:
+            return self.share
+        return ShareRecord(
+            key=self.key,
+            file=new_share.name,
+            digest=report.digest,
+            validators=dict(found.validators),
+            source=report.source,
+            max_age_s=found.max_age_s,
+        )
+
+
+def combined(sources: list[SourceReport]) -> SourceReport:
+    """What was found at several locations: sums, and the rest of the newest."""
+    newest = max(sources, key=lambda source: source.built_at)
+    records: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    for source in sources:
+        for sums, counts in ((records, source.records), (dropped, source.dropped)):
+            for name, count in counts.items():
+                sums[name] = sums.get(name, 0) + count
+    return SourceReport(newest.metadata, records, dropped, newest.built_at)

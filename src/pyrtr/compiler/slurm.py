@@ -1,0 +1,118 @@
+"""The SLURM files that the settings name: which there are now, and whether they are the same as those in force."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyrtr.compiler.job import SlurmReport
+from pyrtr.errors import SourceError
+from pyrtr.sources.base import Feed
+from pyrtr.sources.fetch.file import Signature, fetch, signature
+from pyrtr.sources.location import Location
+
+_IDENTITY_BYTES = 32
+
+
+@dataclass(slots=True)
+class SlurmStatus:
+    """What an operator is told about the SLURM files.
+
+    Attributes:
+        locations: where they are, as may be shown.
+        error: why those that were found last are not used; None if they are.
+        filtered, added: payload that each file removed and added, by its name and by kind.
+    """
+
+    locations: tuple[str, ...]
+    error: str | None = None
+    filtered: dict[str, dict[str, int]] = field(default_factory=dict)
+    added: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def applied(self, report: SlurmReport | None) -> None:
+        """A compilation with them was accepted."""
+        self.error = None if report is None else report.refusal
+        self.filtered = {} if report is None else report.filtered
+        self.added = {} if report is None else report.added
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmFound:
+    """The files that are there.
+
+    Attributes:
+        files: name and path of each.
+        identity: digest of names and octets.
+        fetched: those of them that are ours to remove.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    identity: bytes
+    fetched: tuple[Path, ...]
+
+
+class SlurmPlaces:
+    """The locations of SLURM files: files, folders, of which every file counts that is not hidden, and URLs.
+
+    Args:
+        locations: in the order of the setting.
+        feeds: what fetches each of them that is no local path, by location.
+    """
+
+    def __init__(self, locations: Sequence[Location], feeds: Mapping[Location, Feed]) -> None:
+        self.status = SlurmStatus(tuple(map(str, locations)))
+        self._locations = locations
+        self._feeds = feeds
+
+    def __bool__(self) -> bool:
+        return bool(self._locations)
+
+    async def look(self) -> SlurmFound:
+        """What there is now.
+
+        Raises:
+            SourceError: one of the locations can't be read, or there are two files of one name.
+        """
+        fetched = [(str(where), await self._feeds[where].look(None)) for where in self._locations if not where.is_local]
+        paths = {name: found.path for name, found in fetched if found is not None}
+        temporary = tuple(found.path for _, found in fetched if found is not None and found.is_temporary)
+        try:
+            return await asyncio.to_thread(self._identify, paths, temporary)
+        except BaseException:
+            for path in temporary:
+                path.unlink(missing_ok=True)
+            raise
+
+    def signatures(self) -> list[tuple[str, Signature | None]]:
+        """What changes when any local file of them does."""
+        local = [location.path for location in self._locations if location.is_local]
+        return [(str(path), signature(path)) for where in local for path in (where, *_files_of(where))]
+
+    def _identify(self, paths: dict[str, Path], fetched: tuple[Path, ...]) -> SlurmFound:
+        for where in self._locations:
+            if where.is_local:
+                for path in _files_of(where.path):
+                    paths[str(path)] = path
+        digest = hashlib.blake2b(digest_size=_IDENTITY_BYTES)
+        for name, path in paths.items():
+            try:
+                body = fetch(path).take()
+            except SourceError as error:
+                raise SourceError(str(error).replace(str(path), name)) from error
+            digest.update(f"{len(name)} {name} {len(body)} ".encode("utf-8", "surrogateescape"))
+            digest.update(body)
+        files = tuple((name, str(path)) for name, path in paths.items())
+        return SlurmFound(files, digest.digest(), fetched)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The file itself, or the files of a folder in the order of their names."""
+    try:
+        if not path.is_dir():
+            return [path]
+        return sorted(entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
+    except OSError:
+        return [path]  # reading it says why

@@ -1,0 +1,62 @@
+"""What an operator is told about where the payload comes from. Times are Unix seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyrtr.compiler.guard import Losses
+from pyrtr.compiler.job import Task
+from pyrtr.sources.base import SourceReport
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A load that waits for an operator's word.
+
+    Attributes:
+        since: when it was first held back.
+        reasons: why, with the figures.
+        losses: what it takes away.
+    """
+
+    since: float
+    reasons: tuple[str, ...]
+    losses: Losses
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """The source as a whole, whether it is one location or several.
+
+    Attributes:
+        location: where it is.
+        last_attempt, last_success: when it was last looked at, and when that last came to something.
+        failure_count, success_count: of all looks.
+        error: why the last look came to nothing; None if it did not.
+        expiry_error: why what has expired, or is stale, could not be taken away; None if it could.
+        storage_error: why the last new generation could not be stored; None if it could.
+        state_error: why the state folder is not used at all, and a restart will lose the routers' place.
+        held: the load that waits for an operator's word; None if none does.
+        found: what the last good look found in the source.
+        counts, vrps_by_anchor: what was made of it: unique payload by kind, and VRPs by trust anchor.
+        seconds: how long each part of that took, and all of it; empty before the first look of this run.
+        unproved_count: deltas that failed their proof.
+        generation_counts: generations published, by cause.
+    """
+
+    location: str
+    last_attempt: float | None = None
+    last_success: float | None = None
+    failure_count: int = 0
+    success_count: int = 0
+    error: str | None = None
+    expiry_error: str | None = None
+    storage_error: str | None = None
+    state_error: str | None = None
+    held: Held | None = None
+    found: SourceReport | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    vrps_by_anchor: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    unproved_count: int = 0
+    generation_counts: dict[Task, int] = field(default_factory=lambda: dict.fromkeys(Task, 0))

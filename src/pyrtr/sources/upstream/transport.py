@@ -1,0 +1,156 @@
+"""Connections to an RTR cache: TCP (8210bis §9), TLS (§9.2) and SSH (§9.1), all alike once they are open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from pyrtr.errors import SourceError
+from pyrtr.sources.upstream.messages import Order
+
+if TYPE_CHECKING:
+    import asyncssh
+
+READ_BYTES = 1 << 18
+# For name, TCP, TLS or SSH and the subsystem together; caches are near.
+CONNECT_S = 30.0
+# A last Error Report may take so long to arrive; then it was not wanted.
+CLOSE_S = 2.0
+SSH_SUBSYSTEM = "rpki-rtr"
+
+
+class Connection:
+    """An open connection."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader | asyncssh.SSHReader[bytes],
+        writer: asyncio.StreamWriter | asyncssh.SSHWriter[bytes],
+        ssh: asyncssh.SSHClientConnection | None = None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._ssh = ssh
+
+    async def read(self) -> bytes:
+        """Whatever has come; nothing at the end of the stream.
+
+        Raises:
+            SourceError: the connection has broken, with the reason in words.
+        """
+        try:
+            return await self._reader.read(READ_BYTES)
+        except Exception as error:  # each of the three has its own
+            raise SourceError(words(error)) from error
+
+    def write(self, data: bytes) -> None:
+        """Send octets. They are few, and nothing waits until they are taken."""
+        self._writer.write(data)
+
+    async def close(self) -> None:
+        """Close so that what was written arrives, if it can within a moment."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSE_S):
+                if self._writer.can_write_eof():
+                    # Unread octets would turn the close into a reset, which overtakes an Error Report on its way.
+                    self._writer.write_eof()
+                    while await self._reader.read(READ_BYTES):
+                        pass
+                self._writer.close()
+                await self._writer.wait_closed()
+        if self._ssh is not None:
+            self._ssh.abort()
+        elif isinstance(self._writer, asyncio.StreamWriter):
+            self._writer.transport.abort()
+
+
+async def connect(order: Order) -> Connection:
+    """Open a connection.
+
+    Raises:
+        SourceError: it can't be, with the reason in words.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            match order.scheme:
+                case "rtr+ssh":
+                    return await _connect_ssh(order)
+                case "rtr+tls":
+                    return await _connect_tcp(order, _tls_context(order))
+                case _:
+                    return await _connect_tcp(order, None)
+    except TimeoutError:
+        raise SourceError(f"no connection within {CONNECT_S:.0f} s") from None
+    except SourceError:
+        raise
+    except Exception as error:  # each of the three has its own
+        raise SourceError(words(error)) from error
+
+
+async def _connect_tcp(order: Order, tls: ssl.SSLContext | None) -> Connection:
+    reader, writer = await asyncio.open_connection(order.host, order.port, ssl=tls, limit=READ_BYTES)
+    # 8210bis §9: keep-alives SHOULD be on.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return Connection(reader, writer)
+
+
+def _tls_context(order: Order) -> ssl.SSLContext:
+    """Checks the cache's certificate against the CAs, and its name against the host; TLS 1.2 at least (RFC 9325)."""
+    try:
+        context = ssl.create_default_context(cafile=order.ca)
+    except OSError as error:
+        raise SourceError(f"SOURCE_CA: {order.ca} holds no certificates that can be read: {words(error)}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if order.cert is not None:
+        try:
+            # Nobody is there to be asked for a password.
+            context.load_cert_chain(order.cert, order.key, password="")
+        except OSError as error:
+            names = " and ".join(filter(None, (order.cert, order.key)))
+            reason = f"{names} hold no certificate with its key, unencrypted: {words(error)}"
+            raise SourceError(f"SOURCE_CERT, SOURCE_KEY: {reason}") from error
+    return context
+
+
+async def _connect_ssh(order: Order) -> Connection:
+    import asyncssh  # it takes a fifth of a second
+
+    # Nothing comes from the home folder or an agent: what the settings name is all there is.
+    connection = await asyncssh.connect(
+        order.host,
+        order.port,
+        username=order.user,
+        password=order.password,
+        client_keys=[order.ssh_key] if order.ssh_key is not None else None,
+        known_hosts=order.known_hosts,
+        agent_path=None,
+        gss_host=None,
+        config=None,
+        keepalive_interval=60,
+    )
+    try:
+        writer, reader, _ = await connection.open_session(subsystem=SSH_SUBSYSTEM, encoding=None)
+    except BaseException:
+        connection.abort()
+        raise
+    return Connection(reader, writer, connection)
+
+
+def words(error: Exception) -> str:
+    """What went wrong, as short as it can be said."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not accepted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        case socket.gaierror():
+            return f"its name is not known: {error.strerror}"
+        case OSError() if error.errno:
+            place = f"{error.filename}: " if error.filename else ""
+            return place + os.strerror(error.errno).lower()
+        case _:
+            return str(error) or type(error).__name__

@@ -1,0 +1,189 @@
+"""SLURM files and what they filter, accepted together with the data or not at all (RFC 8416 §4.1)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.inputs import SMALL, vrp
+from tests.unit.compiler.program import FIRST_SERIAL, MORE, Program, Start, replace
+
+from pyrtr.compiler.job import Task
+from pyrtr.store.state import Generation
+
+LOCAL = vrp("198.18.0.0/24")
+FILTERED = SMALL[1]
+
+
+def slurm(*filters: object, add: tuple[object, ...] = ()) -> bytes:
+    return json.dumps(
+        {
+            "slurmVersion": 1,
+            "validationOutputFilters": {"prefixFilters": filters, "bgpsecFilters": []},
+            "locallyAddedAssertions": {"prefixAssertions": add, "bgpsecAssertions": []},
+        }
+    ).encode()
+
+
+NOTHING = slurm()
+FILTER = slurm({"prefix": FILTERED[1]})
+ADD = slurm(add=({"prefix": "198.18.0.0/24", "asn": LOCAL[3], "maxPrefixLength": LOCAL[2]},))
+BROKEN = b'{"slurmVersion": 1}'
+
+
+@pytest.fixture
+def file(folder: Path) -> Path:
+    return folder / "slurm.json"
+
+
+@pytest.fixture
+def program(start: Start, file: Path) -> Program:
+    """With SLURM files that change nothing yet."""
+    replace(file, NOTHING)
+    program = start(slurm=[file], max_shrink=100.0)
+    program.load(SMALL)
+    return program
+
+
+def change(program: Program, file: Path, body: bytes) -> None:
+    replace(file, body)
+    program.loader.trigger()
+    program.step()
+
+
+def current(program: Program) -> Generation:
+    generation = program.loader._ledger.current
+    assert generation is not None
+    return generation
+
+
+def test_a_change_of_slurm_alone_is_an_update(program, file):
+    change(program, file, FILTER)
+    assert (program.serial, program.payload) == (0, set(SMALL) - {FILTERED})
+    assert program.publisher.current.history.serials == (FIRST_SERIAL,)
+    change(program, file, ADD)
+    assert (program.serial, program.payload) == (1, {*SMALL, LOCAL})
+    status = program.loader.slurm.status
+    assert status.error is None
+    assert status.added[str(file)]["vrps"] == 1
+    assert status.filtered[str(file)]["vrps"] == 0
+    change(program, file, ADD)
+    assert program.serial == 1
+
+
+def test_it_is_applied_to_what_comes_later_and_expires_with_it(program, file):
+    change(program, file, FILTER)
+    program.load(MORE, expires=int(program.now) + 100)
+    assert program.payload == set(MORE) - {FILTERED}
+    change(program, file, ADD)
+    program.pass_time(101)
+    program.step()
+    assert program.tasks[-1] is Task.EXPIRE
+    assert program.payload == {LOCAL}, "an assertion never ends"
+
+
+def test_a_broken_file_keeps_the_last_good_set(program, file):
+    change(program, file, FILTER)
+    change(program, file, BROKEN)
+    program.load(MORE)
+    assert program.payload == set(MORE) - {FILTERED}
+    status = program.loader.slurm.status
+    assert str(file) in str(status.error)
+    assert "validationOutputFilters" in str(status.error)
+    assert program.log.events("error").count("SLURM refused") == 1
+    assert program.loader.status.error is None, "the data is good"
+    program.restart()
+    assert program.payload == set(MORE) - {FILTERED}
+    program.load(SMALL)
+    assert program.payload == set(SMALL) - {FILTERED}
+    assert status.error is not None
+    change(program, file, ADD)
+    assert program.payload == {*SMALL, LOCAL}
+    assert program.loader.slurm.status.error is None
+
+
+def test_a_file_that_is_gone_keeps_the_last_good_set(program, file):
+    change(program, file, FILTER)
+    file.unlink()
+    program.load(MORE)
+    assert program.payload == set(MORE) - {FILTERED}
+    assert "No such file" in str(program.loader.slurm.status.error)
+    change(program, file, FILTER)
+    assert program.loader.slurm.status.error is None
+
+
+@pytest.mark.parametrize("body", [BROKEN, None])
+def test_at_a_first_start_with_a_broken_file_nothing_is_served(start, file, body):
+    if body is not None:
+        replace(file, body)
+    program = start(slurm=[file])
+    program.load(SMALL)
+    assert (program.serial, program.payload) == (None, None)
+    assert str(program.loader.status.error).startswith("SLURM: ")
+    change(program, file, FILTER)
+    assert program.payload == set(SMALL) - {FILTERED}
+
+
+def test_what_an_earlier_run_served_unfiltered_waits_for_the_files_that_are_wanted_now(start, file):
+    program = start()
+    program.load(SMALL)
+    program.stop()
+    replace(file, BROKEN)
+    program = start(slurm=[file], max_shrink=100.0)
+    assert program.published == []
+    program.step()
+    assert program.published == []
+    change(program, file, FILTER)
+    assert (program.serial, program.payload) == (0, set(SMALL) - {FILTERED})
+    assert program.publisher.current.history.serials == (FIRST_SERIAL,), "the router keeps its place"
+
+
+def test_without_the_setting_the_files_from_before_do_not_count(program, file, start):
+    change(program, file, FILTER)
+    program.stop()
+    program = start()
+    program.step()
+    assert program.payload == set(SMALL)
+    assert current(program).slurm is None
+
+
+def test_every_file_of_a_folder_counts_and_hidden_ones_do_not(start, folder):
+    place = folder / "slurm.d"
+    place.mkdir()
+    replace(place / "filter", FILTER)
+    replace(place / "add", ADD)
+    replace(place / ".add.swp", BROKEN)
+    program = start(slurm=[place])
+    program.load(SMALL)
+    assert program.payload == {*SMALL, LOCAL} - {FILTERED}
+    assert list(program.loader.slurm.status.filtered) == [str(place / "add"), str(place / "filter")]
+    (place / "filter").unlink()
+    program.loader.trigger()
+    program.step()
+    assert program.payload == {*SMALL, LOCAL}
+
+
+def test_two_files_that_dispute_a_prefix_are_refused_both(start, folder):
+    first, second = folder / "first", folder / "second"
+    replace(first, FILTER)
+    replace(second, NOTHING)
+    program = start(slurm=[first, second])
+    program.load(SMALL)
+    replace(second, FILTER)
+    program.loader.trigger()
+    program.step()
+    assert program.payload == set(SMALL) - {FILTERED}
+    assert str(first) in str(program.loader.slurm.status.error)
+    assert str(second) in str(program.loader.slurm.status.error)
+
+
+def test_slurm_that_takes_too_much_away_is_held_back_like_any_load(start, file):
+    replace(file, NOTHING)
+    program = start(slurm=[file])
+    program.load((*SMALL, *(vrp(f"198.19.0.{number}/32") for number in range(100))))
+    change(program, file, slurm({"prefix": "198.19.0.0/24"}))
+    assert program.loader.status.held is not None
+    program.loader.accept()
+    program.step()
+    assert (program.serial, program.payload) == (0, set(SMALL))
