@@ -410,10 +410,8 @@ def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
     syntax, given = VARIABLES[name].syntax, detail["input"]
-    if syntax.is_secret:
-        value = "***"
-    else:
-        value = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
+    shown = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
+    value = "***" if syntax.is_secret else shown
     return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from tests.model_pdus import parse, pdu_length
 
 from pyrtr.errors import SourceError
+from pyrtr.payload.table import Facts, PayloadTable
 from pyrtr.sources.base import Reader, kinds, reader
 from pyrtr.wire.enums import Version
 from pyrtr.wire.image import encode_snapshot
@@ -26,17 +27,26 @@ def readers() -> dict[str, partial[None]]:
 
 
 def document(read: Reader, data: bytes) -> None:
-    """A document is refused whole, or gives a table of which every router can be told, in the draft's order."""
+    """A document is refused whole, or gives a table."""
     try:
         loaded = read(data, now=NOW)
     except SourceError:
         return
-    table, facts = loaded.table, loaded.facts
+    judge(loaded.table, loaded.facts)
+
+
+def judge(table: PayloadTable, facts: Facts) -> None:
+    """Whatever is known of the entries is known of each, and none of them has ended."""
     assert len(facts.ipv4_expires) == len(facts.ipv4_anchors) == len(table.ipv4)
     assert len(facts.ipv6_expires) == len(facts.ipv6_anchors) == len(table.ipv6)
     assert len(facts.router_keys_expires) == len(table.router_keys)
     assert len(facts.aspas_expires) == len(table.aspas)
     assert not len(table) or facts.next_expiry > NOW
+    judge_table(table)
+
+
+def judge_table(table: PayloadTable) -> None:
+    """Every router can be told of a table, in the draft's order."""
     for version in Version:
         body = bytes(encode_snapshot(version, table).body)
         at, last = 0, None

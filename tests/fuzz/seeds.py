@@ -13,6 +13,9 @@ from tests.golden.test_pdus import ROWS
 from tests.golden.transcript import FOLDER, read_transcript
 from tests.inputs import SMALL, rpki_client_bytes
 from tests.model_core import error_report, reset_query, serial_query
+from tests.unit.sources.canonical import ccr
+from tests.unit.sources.test_ccr import EMPTY, WHOLE
+from tests.unit.sources.test_slurm import aspa_assertion, key_assertion, prefix_assertion, slurm
 
 SHAPES = Path(__file__).parents[1] / "unit" / "sources" / "shapes"
 ALL_VERSIONS = 6  # as the first octet of `cache` has it: from 0 to 2, and there is data
@@ -41,6 +44,23 @@ def streams() -> Iterator[tuple[str, bytes]]:
     yield "HTTP", b"GET / HTTP/1.1\r\nHost: pyrtr.example\r\n\r\n"
 
 
+def answers() -> Iterator[tuple[str, bytes]]:
+    """What caches send in the conversations of the golden tests, and every PDU by itself."""
+    for path in sorted(FOLDER.glob("*.hex")):
+        yield path.stem, b"".join(message.octets for message in read_transcript(path) if message.sender == "cache")
+    yield from pdus()
+
+
+def slurm_files() -> Iterator[tuple[str, bytes]]:
+    """Files with exceptions, right and wrong."""
+    yield "empty", slurm()
+    yield "version 1", slurm("1", prefixAssertions=f"[{prefix_assertion()}]")
+    yield "prefixes", slurm(prefixFilters='[{"prefix": "192.0.2.0/24", "comment": "c"}, {"asn": 64496}]')
+    yield "keys", slurm(bgpsecFilters='[{"asn": 64496}]', bgpsecAssertions=f"[{key_assertion()}]")
+    yield "aspas", slurm(aspaFilters='[{"customerAsn": 64496}]', aspaAssertions=f"[{aspa_assertion()}]")
+    yield "wrong", slurm(prefixAssertions=f"[{prefix_assertion(maxPrefixLength='20')}]")
+
+
 def acts(stream: bytes) -> bytes:
     """A stream in pieces, with acts of the cache between them, as `cache` reads it."""
     octets = bytearray([ALL_VERSIONS])
@@ -64,7 +84,12 @@ def seeds() -> Mapping[str, dict[str, bytes]]:
         "codec": dict(pdus()),
         "cache": {name: acts(stream) for name, stream in streams()},
         "cache-split": {name: bytes([ALL_VERSIONS, 6]) + stream for name, stream in streams()},
+        "router": {name: acts(stream) for name, stream in answers()},
+        "slurm": dict(slurm_files()),
+        "ccr": {"whole": WHOLE, "empty": ccr(vrps=EMPTY)},
         "rpkiclient": dict(documents()),
+        "routinator": dict(documents()),
+        "auto": {"rpki-client": rpki_client_bytes(SMALL), "ccr": WHOLE, "array": b"[]", "slurm": slurm()},
     }
 
 

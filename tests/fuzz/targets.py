@@ -7,11 +7,14 @@ from pathlib import Path
 
 from tests.fuzz.cache import cache, split
 from tests.fuzz.readers import readers
+from tests.fuzz.router import router
+from tests.fuzz.slurm import slurm
 from tests.fuzz.wire import codec, framer
 
 CORPUS = Path(__file__).parent / "corpus"
 
-JSON: Mapping[str, Callable[[bytes], None]] = readers()
+_READERS = readers()
+JSON = (_READERS.keys() - {"ccr"}) | {"slurm"}
 """Those that read JSON."""
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
@@ -19,5 +22,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "codec": codec,
     "cache": cache,
     "cache-split": split,
-    **JSON,
+    "router": router,
+    "slurm": slurm,
+    **_READERS,
 }
