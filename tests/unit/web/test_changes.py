@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from tests.unit.web.world import World, published, world
 
 from pyrtr.compiler.guard import Loss, Losses
-from pyrtr.compiler.loader import Held
+from pyrtr.compiler.status import Held
 from pyrtr.settings import Settings
 
 PATH = "/api/v1/accept"
