@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from structlog.testing import capture_logs
 from tests.certificates import Authority
 from tests.unit.web.test_server import GET, gone, paused, read_to_the_end
@@ -150,8 +155,9 @@ async def certificate(http: Served, authority: Authority) -> bytes:
 def test_a_missing_file_and_a_key_with_a_password_are_refused_by_name(tmp_path, pem):
     certificate, key = pem
     locked = tmp_path / "locked.pem"
-    command = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:secret", "-out", locked]
-    subprocess.run(command, check=True)
+    secret = BestAvailableEncryption(b"secret")
+    plain = load_pem_private_key(key.read_bytes(), None)
+    locked.write_bytes(plain.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret))
     for bad in (tmp_path / "missing", locked, tmp_path):
         with pytest.raises(HttpTlsError) as caught:
             HttpTls(certificate, bad)
