@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, GetCoreSchemaHandler, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import core_schema
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -74,15 +74,17 @@ class Syntax:
         read: the value that a trimmed text stands for; raises ValueError, with a reason where `accepts` is not enough.
         unit: what the value counts or names.
         none: how None is written.
+        is_secret: whether nobody is shown the value.
     """
 
     accepts: str
     read: Callable[[str], object]
     unit: str = "-"
     none: str = "-"
+    is_secret: bool = False
 
     def write(self, value: object) -> str:
-        """The value as one would set it."""
+        """The value as one would set it, but a secret."""
         match value:
             case None | ():
                 return self.none
@@ -98,6 +100,8 @@ class Syntax:
         match value:
             case None | ():
                 return value
+            case SecretStr():
+                return self.read(value.get_secret_value())
             case [Location(), *_]:  # written, it would lack the password
                 return value
             case _:  # what code gives is read as it would be written, so that the same limits hold
@@ -164,6 +168,12 @@ def _read_folder(text: str) -> Path | None:
     return Path(text) if switch is None else None
 
 
+def _read_token(text: str) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,256}=*", text):
+        raise ValueError
+    return SecretStr(text)
+
+
 _PORT = _whole(0, 65535, "TCP port", none=_OFF)
 _OTHER_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than the other ports")
 _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
@@ -173,6 +183,8 @@ _LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path
 _FILE = Syntax("a local file", Path, "path")
 _KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
+# RFC 6750 section 2.1 says which characters; so many can't be guessed.
+_TOKEN = Syntax("16 to 256 letters, digits, and - . _ ~ + / =", _read_token, "token", is_secret=True)
 
 
 def _read_prefix(text: str) -> IPv4Network | IPv6Network:
@@ -359,6 +371,16 @@ class Settings(BaseSettings):
         None, description="peers that have to sign their segments (RFC 2385), as lines of PREFIX KEY"
     )
 
+    # The HTTP server.
+
+    http_tls_cert: Annotated[Path | None, _FILE] = Field(
+        None, description="certificate of the HTTP server, and what leads to its CA; set, it speaks TLS alone"
+    )
+    http_tls_key: Annotated[Path | None, _FILE] = Field(None, description="its key, without a password")
+    http_token: Annotated[SecretStr | None, _TOKEN] = Field(
+        None, description="what an HTTP request that changes something has to bring; unset, none may"
+    )
+
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
 
     @field_validator("location", mode="before")
@@ -429,6 +451,13 @@ class Settings(BaseSettings):
         if info.data.get("ssh_port") is not None and file is None and info.data.get("ssh_authorized_keys") is None:
             raise ValueError("SSH_PORT is set, which needs SSH_AUTHORIZED_KEYS or this")
         return file
+
+    @field_validator("http_tls_key")
+    @classmethod
+    def _check_http_tls_key(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if "http_tls_cert" in info.data and (key is None) is not (info.data["http_tls_cert"] is None):
+            raise ValueError("HTTP_TLS_CERT and HTTP_TLS_KEY go together")
+        return key
 
     @field_validator("expire")
     @classmethod
@@ -514,6 +543,8 @@ def _problem(detail: ErrorDetails) -> str:
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
     syntax, given = VARIABLES[name].syntax, detail["input"]
     match given:
+        case _ if syntax.is_secret:
+            value = "***"
         case None:
             value = "None"
         case str():

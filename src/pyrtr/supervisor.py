@@ -46,6 +46,7 @@ from pyrtr.wire.pdu import Timing
 
 if TYPE_CHECKING:
     from pyrtr.web.server import HttpServer
+    from pyrtr.web.tls import HttpTls
 
 # What is under way when the program is told to stop may go on for so long; the whole stop takes 5 seconds at most.
 LEAVE_TIMEOUT_S = 3.0
@@ -96,7 +97,8 @@ async def _serve(settings: Settings) -> None:
 
         loader, feeds = _updater(settings, store, publisher, gate)
         loader.status.state_error = problem
-        stopping = _watch_signals(loader, doors)
+        tls = _http_tls(settings)
+        stopping = _watch_signals(loader, doors, tls)
         context = Context(
             publisher=publisher,
             registry=registry,
@@ -123,7 +125,7 @@ async def _serve(settings: Settings) -> None:
         if settings.watch or protocol(settings.datasource) is not None:
             jobs += [feed.watch(loader.trigger) for feed in feeds]
         if sockets["http"]:
-            jobs.append(_serve_http(context, sockets["http"]))
+            jobs.append(_serve_http(context, sockets["http"], tls))
         if store.is_kept:
             await _listen_for_operator(stack, store, loader)
         await _run_until(stopping, jobs)
@@ -199,17 +201,25 @@ async def _serve_routers(loader: Updater, listener: Listener) -> None:
     await loader.run()
 
 
-async def _serve_http(context: Context, sockets: list[socket.socket]) -> None:
+def _http_tls(settings: Settings) -> HttpTls | None:
+    if settings.http_tls_cert is None or settings.http_tls_key is None:
+        return None
+    from pyrtr.web.tls import HttpTls
+
+    return HttpTls(settings.http_tls_cert, settings.http_tls_key)
+
+
+async def _serve_http(context: Context, sockets: list[socket.socket], tls: HttpTls | None) -> None:
     """HTTP takes longer to load than all the rest together: routers are served meanwhile."""
-    server = await asyncio.to_thread(_load_http, context, sockets)
+    server = await asyncio.to_thread(_load_http, context, sockets, tls)
     await server.run()
 
 
-def _load_http(context: Context, sockets: list[socket.socket]) -> HttpServer:
+def _load_http(context: Context, sockets: list[socket.socket], tls: HttpTls | None) -> HttpServer:
     from pyrtr.web.app import create_app
     from pyrtr.web.server import HttpServer
 
-    return HttpServer(create_app(context), sockets)
+    return HttpServer(create_app(context), sockets, tls)
 
 
 async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Updater) -> None:
@@ -236,6 +246,7 @@ async def _run_until(stopping: asyncio.Event, jobs: list[Coroutine[Any, Any, Non
 def _ready_line(context: Context) -> Callable[[], None]:
     """What is said once, when there is data for the first time."""
     is_said = False
+    scheme = "http" if context.settings.http_tls_cert is None else "https"
 
     def say() -> None:
         nonlocal is_said
@@ -249,24 +260,26 @@ def _ready_line(context: Context) -> Callable[[], None]:
             router_keys=len(table.router_keys),
             aspas=len(table.aspas),
             rtr=" ".join(context.rtr_addresses) or "off",
-            look=f"curl http://{context.http_addresses[0]}/clients" if context.http_addresses else "HTTP is off",
+            look=f"curl {scheme}://{context.http_addresses[0]}/clients" if context.http_addresses else "HTTP is off",
         )
 
     return say
 
 
-def _watch_signals(loader: Updater, doors: Doors) -> asyncio.Event:
+def _watch_signals(loader: Updater, doors: Doors, tls: HttpTls | None) -> asyncio.Event:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, loader, doors)
+    loop.add_signal_handler(signal.SIGHUP, _reload, loader, doors, tls)
     loop.add_signal_handler(signal.SIGUSR1, loader.accept)
     return stopping
 
 
-def _reload(loader: Updater, doors: Doors) -> None:
+def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
     doors.reload()
+    if tls is not None:
+        tls.reload()
     loader.trigger()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
 from pyrtr.server.connection import Transport
+from pyrtr.server.descriptors import FOR_HTTP, FOR_LOADING, require_spare
 from pyrtr.server.md5 import Md5, Md5Error
 from pyrtr.server.peers import Peer
 from pyrtr.server.registry import Registry
@@ -191,6 +192,7 @@ class Listener:
     def _accept(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
+                require_spare(sock, FOR_LOADING + FOR_HTTP)
                 router, name = sock.accept()
             except BlockingIOError:
                 return

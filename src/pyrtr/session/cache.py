@@ -160,7 +160,8 @@ class CacheSession:
 
     def blocked(self, source: PayloadSource, now: float) -> None:
         """The transport holds octets that the router does not take at once."""
-        self._blocked_until = now + STALL_RETRIES * source.timing.retry
+        if self.phase is not Phase.CLOSED:
+            self._blocked_until = now + STALL_RETRIES * source.timing.retry
 
     def progressed(self, source: PayloadSource, now: float) -> None:
         """The router has taken what the transport held: it is not stalled."""
@@ -233,6 +234,8 @@ class CacheSession:
 
     def fail(self, error: ProtocolError) -> list[Action]:
         """Report an error at the next place where a PDU may stand, and close. For faults of our own: code 1."""
+        if self.phase is Phase.CLOSED:
+            return []
         if self.phase is Phase.RESPONDING and error.code is not ErrorCode.INTERNAL_ERROR:
             self._pending.append(error)
             return []
