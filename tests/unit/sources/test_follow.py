@@ -344,8 +344,8 @@ def test_every_path_is_proved_and_nothing_else(payloads: Any, first: int, data: 
     for old, new in pairwise(tables):
         steps.append(Step(serial, difference(old, new), content_digest(old)))
         serial = next_serial(serial)
-    end = serial, content_digest(tables[-1])
-    assert forward(tables[0], first, steps, end) == tables[-1]
+    start, end = (first, content_digest(tables[0])), (serial, content_digest(tables[-1]))
+    assert forward(tables[0], start, steps, end) == tables[-1]
     assert proved(tables[-1], serial, steps, lambda: False) == steps
     if not steps:
         return
@@ -358,8 +358,8 @@ def test_every_path_is_proved_and_nothing_else(payloads: Any, first: int, data: 
     )
     broken = [*steps[:wrong], spoilt, *steps[wrong + 1 :]]
     with pytest.raises(DeltaError):
-        forward(tables[0], first, broken, end)
+        forward(tables[0], start, broken, end)
     with pytest.raises(DeltaError):
         proved(tables[-1], serial, broken, lambda: False)
     with pytest.raises(DeltaError):
-        forward(tables[0], first, [*steps[:wrong], *steps[wrong + 1 :]], end)
+        forward(tables[0], start, [*steps[:wrong], *steps[wrong + 1 :]], end)

@@ -7,28 +7,31 @@ from collections.abc import Callable, Sequence
 from pyrtr.errors import DeltaError
 from pyrtr.payload.delta import apply, inverse
 from pyrtr.payload.history import Step
-from pyrtr.payload.serial import next_serial
+from pyrtr.payload.serial import next_serial, previous_serial
 from pyrtr.payload.table import PayloadTable
 from pyrtr.store.table_file import content_digest
 
 
-def forward(table: PayloadTable, serial: int, steps: Sequence[Step], end: tuple[int, bytes]) -> PayloadTable:
+def forward(
+    table: PayloadTable, start: tuple[int, bytes], steps: Sequence[Step], end: tuple[int, bytes]
+) -> PayloadTable:
     """The table that steps lead to, each of which is proved.
 
     Args:
         table: where they begin.
-        serial: of that.
+        start: its serial and its digest.
         steps: each with the digest of the table that it leads from.
         end: the serial and the digest of the table that they are to lead to.
 
     Raises:
         DeltaError: a step does not fit, or leads to something else.
     """
+    at = start
     for step in steps:
-        _require(step, serial, table)
-        table, serial = apply(table, step.delta), next_serial(serial)
-    if (serial, content_digest(table)) != end:
-        raise DeltaError(f"serial {end[0]} differs from what it says it is")
+        _require_agreement((step.from_serial, step.content), at)
+        table = apply(table, step.delta)
+        at = next_serial(step.from_serial), content_digest(table)
+    _require_agreement(end, at)
     return table
 
 
@@ -47,15 +50,13 @@ def proved(table: PayloadTable, serial: int, steps: Sequence[Step], is_time_over
     for count, step in enumerate(reversed(steps)):
         if is_time_over():
             return steps[len(steps) - count :]
-        if next_serial(step.from_serial) != serial:
-            raise DeltaError(f"serial {step.from_serial} is not the one before {serial}")
-        table, serial = apply(table, inverse(step.delta)), step.from_serial
-        _require(step, serial, table)
+        table, serial = apply(table, inverse(step.delta)), previous_serial(serial)
+        _require_agreement((step.from_serial, step.content), (serial, content_digest(table)))
     return steps
 
 
-def _require(step: Step, serial: int, table: PayloadTable) -> None:
-    if step.from_serial != serial:
-        raise DeltaError(f"serial {step.from_serial} is not {serial}")
-    if content_digest(table) != step.content:
-        raise DeltaError(f"serial {serial} differs from what it says it is")
+def _require_agreement(said: tuple[int, bytes], found: tuple[int, bytes]) -> None:
+    if said[0] != found[0]:
+        raise DeltaError(f"serial {said[0]} comes where {found[0]} would have to")
+    if said[1] != found[1]:
+        raise DeltaError(f"serial {said[0]} differs from what it says it is")

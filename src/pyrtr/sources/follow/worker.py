@@ -70,7 +70,7 @@ class Copyist:
         if (known.serial, known.content) == end and not raw_steps:
             return Followed(standing, received_bytes=self._client.received_bytes)
         try:
-            table = forward(table, known.serial, steps_of(raw_steps), end)
+            table = forward(table, (known.serial, known.content), steps_of(raw_steps), end)
         except DeltaError as error:
             self._mismatch = str(error)
             return None
