@@ -224,13 +224,14 @@ def whole_body(other: Other) -> bytes:
         (response(b"\x90"), "can't be read"),
         (response(b"{}"), "can't be read"),
         (response(bytes(100_001)), "more than 100000 octets"),
+        (response(b"", Content_Encoding="gzip"), "Content-Encoding is 'gzip'"),
         (b"", "no answer"),
         (chunked(b"\x93", end=b""), "no answer"),
         (response(b"\x93", Content_Length=1000), "no answer"),
     ],
     ids=[
-        "not ready", "bad gateway", "redirect", "not found", "empty", "cut", "JSON", "too long", "silence",
-        "a chunk without an end", "less than promised",
+        "not ready", "bad gateway", "redirect", "not found", "empty", "cut", "JSON", "too long", "compressed",
+        "silence", "a chunk without an end", "less than promised",
     ],
 )  # fmt: skip
 def test_an_answer_that_is_none(other: Other, copy: Copy, answer: bytes, named: str) -> None:

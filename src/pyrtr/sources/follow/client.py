@@ -71,7 +71,7 @@ class Client:
             ) as response:
                 if response.status_code == HTTPStatus.OK:
                     return self._body(response)
-                said = next(response.iter_bytes(_WORDS_BYTES), b"")
+                said = next(response.iter_raw(_WORDS_BYTES), b"")
         except SourceError:
             raise
         except Exception as error:  # none may pass as it is
@@ -81,8 +81,10 @@ class Client:
         raise SourceError(f"HTTP status {response.status_code}{_words(said)}")
 
     def _body(self, response: httpx.Response) -> bytes:
+        if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
+            raise SourceError(f"its Content-Encoding is {coding[:40]!r}, though none was asked for")
         body = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in response.iter_raw():
             body += chunk
             if len(body) > self._limits.octets:
                 raise SourceError(f"it sends more than {self._limits.octets} octets, the most that is read")
