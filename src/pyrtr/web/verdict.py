@@ -99,12 +99,12 @@ def judge(condition: Condition) -> Verdict:
     error, age_s = condition.source_error, condition.age_s
     if not condition.is_ready:
         reasons.append(f"no data to serve: {error or 'the first look at the source has not ended'}")
+    elif condition.divergence is not None:
+        reasons.append(f"no router is served, since what the other pyRTR says can't be: {condition.divergence}")
     elif error is not None:
         warnings.append(f"the last look at the source failed, and the data before it is served on: {error}")
     else:
         warnings += [f"a location failed: {failure}" for failure in condition.failing]
-    if condition.divergence is not None:
-        reasons.append(f"no router is served, since what the other pyRTR says can't be: {condition.divergence}")
     if condition.slurm_error is not None:
         reasons.append(f"the SLURM files can't be used, and those before them are: {condition.slurm_error}")
     if condition.state_error is not None:

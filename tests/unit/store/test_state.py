@@ -27,6 +27,7 @@ from pyrtr.errors import StoreError
 from pyrtr.payload.history import History
 from pyrtr.store.sessions import restarted
 from pyrtr.store.state import MAX_SET_ASIDE, LockedError, Store
+from pyrtr.store.table_file import content_digest
 
 
 def files(folder: Path) -> set[str]:
@@ -100,6 +101,16 @@ def test_the_same_table_is_committed_again_with_other_session_ids(tmp_path):
     current = advance(store, begun, SERIES[0])
     store.close()
     assert recovered(tmp_path) == content(current)
+
+
+def test_the_digest_of_the_payload_is_made_where_it_is_missing(tmp_path):
+    """An earlier release did not keep it, and who follows this one asks for it."""
+    last = fill(tmp_path)
+    assert last.content == b""
+    store = Store(tmp_path)
+    store.close()
+    assert store.recovered is not None
+    assert store.recovered.content == content_digest(last.stored.table)
 
 
 def test_files_that_a_crash_leaves_behind_are_removed(tmp_path):

@@ -10,15 +10,16 @@ import msgpack  # type: ignore[import-untyped]  # it has none
 import numpy as np
 import pytest
 from tests.examples import NASTY, aspa, key, vrp
-from tests.unit.web.world import PUBLISHED_AT, Served, World, large_table, published, served, world
+from tests.unit.web.world import PUBLISHED_AT, World, large_table, published, served, world
 
 from pyrtr.payload.delta import apply
 from pyrtr.payload.history import History
 from pyrtr.payload.table import PayloadTable
-from pyrtr.server.publisher import Published
+from pyrtr.server.publisher import Published, Publisher
 from pyrtr.sources.follow.exchange import read_steps, read_table, steps_of
 from pyrtr.store.table_file import content_digest
 from pyrtr.web import generation
+from pyrtr.web.app import create_app
 from pyrtr.wire.enums import Version
 
 TABLES = (
@@ -205,25 +206,23 @@ async def test_too_many_do_not_wait(monkeypatch):
 
 async def test_nobody_waits_for_one_who_is_gone(monkeypatch):
     """Nor at a stop of the server."""
-    monkeypatch.setattr(generation, "MAX_WAITERS", 1)
-    async with world(HISTORY) as running, served(running.client._transport.app) as real:  # type: ignore[attr-defined]
+    made: list[generation._Waiters] = []
+
+    class Waiters(generation._Waiters):
+        def __init__(self, publisher: Publisher) -> None:
+            super().__init__(publisher)
+            made.append(self)
+
+    monkeypatch.setattr(generation, "_Waiters", Waiters)
+    async with world(HISTORY) as running, served(create_app(running.context)) as real:
         tag = (await standing(running))["tag"]
-        request = f"GET /generation?wait=20&after={tag} HTTP/1.1\r\nHost: pyrtr\r\n\r\n".encode()
-        sock = await real.connect(request)
+        sock = await real.connect(f"GET /generation?wait=25&after={tag} HTTP/1.1\r\nHost: pyrtr\r\n\r\n".encode())
         async with asyncio.timeout(10):
-            while not await is_answered(real, tag):  # until it waits, others do
-                pass
+            while made[-1]._count == 0:  # noqa: ASYNC110 - no event tells so
+                await asyncio.sleep(0.01)
             sock.close()
-            while await is_answered(real, tag):  # and until it is gone they don't
-                pass
-
-
-async def is_answered(real: Served, tag: str) -> bool:
-    """Whether one who asks is answered at once, and does not have to wait."""
-    asking = asyncio.create_task(real.client.get("/generation", params={"wait": "20", "after": tag}))
-    done, _ = await asyncio.wait({asking}, timeout=0.1)
-    asking.cancel()
-    return bool(done)
+            while made[-1]._count == 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 async def test_head_does_not_wait():
