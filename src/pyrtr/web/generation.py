@@ -42,8 +42,9 @@ from pyrtr.web.verdict import condition, judge
 
 # Proxies that find a connection idle give up after 30 seconds or more.
 MAX_WAIT_S = 25.0
-# So many may wait at once; who comes after them is answered without waiting.
-MAX_WAITERS = 64
+# So many may wait at once; who comes after them is answered without waiting. As many answers again are left for others
+# (see `limits.MAX_UNDER_WAY`).
+MAX_WAITERS = 32
 
 _TAG_BYTES = 16
 _pack = msgspec.msgpack.encode

@@ -60,13 +60,14 @@ async def test_a_head_without_an_end_is_not_collected():
 
 
 async def test_requests_beyond_the_limit_are_told_to_come_later(monkeypatch):
-    monkeypatch.setattr(limits, "MAX_COPIES_UNDER_WAY", 1)
+    monkeypatch.setattr(limits, "MAX_TABLES_UNDER_WAY", 1)
     async with world(published(large_table())) as running, served(create_app(running.context)) as http:
         sock = await slow_reader(http)
         await asyncio.wait_for(paused(http), 5)
         reply = await http.client.get("/copies/1")
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
         assert reply.json() == {"error": "1 such requests are under way, which is the limit: try again later"}
+        assert (await http.client.get("/generation/table")).status_code == 503
         assert (await http.client.get("/healthz")).status_code == 200  # what is cheap has a limit of its own
         sock.close()
         while (await http.client.get("/copies/1")).status_code == 503:  # noqa: ASYNC110
