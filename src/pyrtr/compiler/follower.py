@@ -244,7 +244,8 @@ class Follower(Updater):
         has_aged = abs(built_at - current.built_at) > STORED_AGE_S or standing.metadata != current.metadata
         if is_news or has_aged:
             await self._commit(generation, ())
-        self.agenda.built_at = self._upstream.built_at = built_at
+        self.agenda.built_at = built_at
+        self._note(generation)
         if is_news:
             self._publish_news(generation, 0)
         elif has_aged and self._ledger.is_published:
@@ -255,8 +256,12 @@ class Follower(Updater):
         await self._ledger.commit(generation, steps, Task.LOAD)
         self.status.storage_error = None
         self._adopt(generation)
-        self._upstream.built_at = generation.built_at
         self._upstream.status.is_used = True
+        self._note(generation)
+
+    def _note(self, generation: Generation) -> None:
+        """What an operator is told of it."""
+        self._upstream.built_at = generation.built_at
         table = generation.stored.table
         self.status.counts = {
             "ipv4": len(table.ipv4),

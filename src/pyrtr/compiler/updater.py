@@ -127,7 +127,7 @@ class Updater(ABC):
         self.agenda.is_withdrawn = generation.is_withdrawn
 
     def _publish(self) -> None:
-        self._control_gate(self._clock())
+        self._let_in_or_out(self._clock())  # what is committed is published, whether the port can be had or not
         self._ledger.publish()
 
     def _control_gate(self, now: float) -> None:

@@ -210,6 +210,23 @@ async def test_nothing_new(program: Program, other: Other) -> None:
     assert program.follower.places[0].status.unchanged_count == 2
     await program.restart()
     assert program.follower.agenda.built_at == PUBLISHED_AT + STORED_AGE_S + 1
+    assert program.follower.status.counts == {}
+    await program.follower.look()
+    assert sum(program.follower.status.counts.values()) == len(other.table)
+
+
+async def test_a_port_that_is_taken_hides_nothing(program: Program, other: Other) -> None:
+    """What is committed is published, or it would never be."""
+    await program.follower.look()
+
+    def taken(_: bool) -> None:
+        raise OSError(98, "Address already in use")
+
+    program.follower._gate = taken
+    other.publish(SERIES[3])
+    await program.follower.look()
+    assert program.serves(other)
+    assert program.log.events("error") == ["routers can't be let in again"]
 
 
 async def test_a_session_of_version_0_is_added(program: Program, other: Other) -> None:
