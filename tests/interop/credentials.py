@@ -30,7 +30,7 @@ class Credentials:
         issuer = ("-CA", str(self.ca), "-CAkey", str(key_of(self.ca)), "-addext", "basicConstraints=critical,CA:FALSE")
         self.certify(self.cache, f"subjectAltName=DNS:{NAME}", *issuer)
         self.certify(self.router, "subjectAltName=IP:127.0.0.1", *issuer)
-        for key, kind in ((self.host_key, "ed25519"), (self.ssh_key, "rsa")):
+        for key, kind in ((self.host_key, "ed25519"), (self.ssh_key, "ecdsa")):
             run("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(key))
         self.authorized_keys.write_text(self.ssh_key.with_suffix(".pub").read_text())
         self.passwords.write_text(run(program, "password", USER, typed=f"{PASSWORD}\n"))
