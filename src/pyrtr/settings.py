@@ -441,7 +441,8 @@ class Settings(BaseSettings):
     @field_validator("ssh_host_key")
     @classmethod
     def _check_ssh_host_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if file is None and info.data.get("ssh_port") is not None and info.data.get("state", file) is None:
+        has_no_state = "state" in info.data and info.data["state"] is None
+        if file is None and info.data.get("ssh_port") is not None and has_no_state:
             raise ValueError("SSH_PORT is set and STATE is False, which needs it")
         return file
 

@@ -92,8 +92,7 @@ async def _serve(settings: Settings) -> None:
 
         def gate(is_open: bool) -> None:
             listener.control(is_open)
-            if not is_open:
-                registry.drop()
+            registry.gate(is_open)
 
         loader, feeds = _updater(settings, store, publisher, gate)
         loader.status.state_error = problem
@@ -114,8 +113,8 @@ async def _serve(settings: Settings) -> None:
         get_logger().info(
             "started",
             rtr=" ".join(context.rtr_addresses),
-            tls=" ".join(_addresses(sockets["tls"])),
-            ssh=" ".join(_addresses(sockets["ssh"])),
+            tls=" ".join(doors.addresses["tls"]),
+            ssh=" ".join(doors.addresses["ssh"]),
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pyrtr.server.peers import written
 from pyrtr.server.tcp import Door, TcpDoor
 from pyrtr.server.tls import TlsDoor, TlsError, TlsFiles
 
@@ -27,6 +28,7 @@ class Doors:
 
     Attributes:
         by_socket: what takes in those that knock on a socket.
+        addresses: "ADDR:PORT" of what is bound, by the same names.
 
     Raises:
         PyrtrError: TLS or SSH can't be served as it is asked for.
@@ -39,6 +41,7 @@ class Doors:
         sockets: Mapping[str, list[socket.socket]],
         md5: Md5 | None = None,
     ) -> None:
+        self.addresses = {name: tuple(written(sock.getsockname()) for sock in found) for name, found in sockets.items()}
         self._md5 = md5
         self._tls = _tls_door(settings, registry) if sockets["tls"] else None
         self._ssh = _ssh_door(settings, registry) if sockets["ssh"] else None

@@ -126,10 +126,6 @@ class SshDoor:
         else:
             get_logger().info("ssh keys reloaded")
 
-    def close(self) -> None:
-        """Look at no more passwords."""
-        self._password_thread.shutdown(wait=False, cancel_futures=True)
-
     async def enter(self, router: socket.socket, peer: Peer) -> None:
         """Let a router log in, or turn it away."""
         async with self._turns.turn(peer.address):

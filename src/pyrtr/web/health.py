@@ -51,6 +51,8 @@ def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]
         "pid": os.getpid(),
         "uptime_s": round(max(0.0, now - context.started_at), 3),
         "rtr": context.rtr_addresses,
+        "tls": () if context.doors is None else context.doors.addresses["tls"],
+        "ssh": () if context.doors is None else context.doors.addresses["ssh"],
         "http": context.http_addresses,
         "routers": len(context.registry.connections),
         "datasources": {version.name: {"last_update": iso_time(last_update)} for version in context.versions},
