@@ -33,6 +33,8 @@ class Router:
         clock: seconds; it times Serial Notifies.
         timeout_s: how long any wait may take.
         receive_bytes: size of the receive buffer, for a router that reads slowly; None for the system's.
+        source: the address to connect from; None for the system's choice.
+        carry: makes what carries RTR of the connected socket: TLS, SSH; by default the socket itself.
     """
 
     def __init__(
@@ -44,12 +46,16 @@ class Router:
         clock: Callable[[], float] = time.monotonic,
         timeout_s: float = TIMEOUT_S,
         receive_bytes: int | None = None,
+        source: str | None = None,
+        carry: Callable[[socket.socket], socket.socket] | None = None,
     ) -> None:
         self.core = RouterCore(version, cache_versions)
         self._address = address
         self._clock = clock
         self._timeout_s = timeout_s
         self._receive_bytes = receive_bytes
+        self._source = source
+        self._carry = carry
         self._events: list[Event] = []
         self._socket: socket.socket | None = None
 
@@ -113,8 +119,12 @@ class Router:
         if self._receive_bytes is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_bytes)
         self._socket.settimeout(self._timeout_s)
+        if self._source is not None:
+            self._socket.bind((self._source, 0))
         self._socket.connect(self._address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._carry is not None:
+            self._socket = self._carry(self._socket)
         self._events.clear()
         self.core.reconnected()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.carriers import TCP, Carrier
 from tests.inputs import SMALL, Payload, rpki_client_bytes
 from tests.model_router import Address, Router
 
@@ -35,16 +36,21 @@ class Program:
     Args:
         folder: of its own.
         payload: what the file holds at first; None for no file.
+        carrier: by which its routers come.
         environment: further settings.
     """
 
-    def __init__(self, folder: Path, payload: Iterable[Payload] | None = SMALL, **environment: object) -> None:
+    def __init__(
+        self, folder: Path, payload: Iterable[Payload] | None = SMALL, carrier: Carrier = TCP, **environment: object
+    ) -> None:
         self.file = folder / "rpki.json"
         self.log = folder / "pyrtr.log"
         self.rtr: Address = ("", 0)
+        self.addresses: dict[str, Address] = {}  # for each transport
         self.web: Address = ("", 0)
         self.prefix: tuple[str, ...] = ()  # what stands before the command
         self.pass_fds: tuple[int, ...] = ()
+        self.carrier = carrier
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
@@ -56,15 +62,18 @@ class Program:
             "LOG_FORMAT": "json",
             "LOGLEVEL": "DEBUG",
             "MAX_SHRINK": 100,  # of tables as small as these, one entry is a large part
+            **carrier.environment,
         } | environment
         if payload is not None:
             self.load(payload)
 
     @classmethod
     @contextlib.contextmanager
-    def idle(cls, folder: Path, payload: Iterable[Payload] | None = SMALL, **environment: object) -> Iterator[Self]:
+    def idle(
+        cls, folder: Path, payload: Iterable[Payload] | None = SMALL, carrier: Carrier = TCP, **environment: object
+    ) -> Iterator[Self]:
         """One that does not run yet; killed in the end."""
-        program = cls(folder, payload, **environment)
+        program = cls(folder, payload, carrier, **environment)
         try:
             yield program
         finally:
@@ -87,7 +96,8 @@ class Program:
         try:
             started = self.wait_for(lambda: self._logged("started", size), START_S, "it says that it has started")
             self.rtr, self.web = _address(started["rtr"]), _address(started["http"])
-            self._environment["RTR_PORT"] = self.rtr[1]
+            self.addresses = {name: _address(started[name]) for name in ("rtr", "tls", "ssh") if started.get(name)}
+            self._environment |= {f"{name.upper()}_PORT": address[1] for name, address in self.addresses.items()}
             if self.web[1]:
                 self._environment["HTTP_PORT"] = self.web[1]
             if self.file.exists():
@@ -169,7 +179,7 @@ class Program:
 
     def router(self, version: int = 2, **options: Any) -> Router:
         """A strict router with an open connection."""
-        return Router.connect(self.rtr, version, **options)
+        return Router.connect(self.addresses[self.carrier.name], version, carry=self.carrier.carry, **options)
 
     # What it says
 

@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from pyrtr.cli.check import check
 
             return check(paths, now=time())
+        case ["password", user]:
+            from pyrtr.cli.password import print_password_line
+
+            return print_password_line(user)
         case ["--help" | "-h"]:
             from pyrtr.cli.usage import print_help
 

@@ -19,16 +19,16 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from pyrtr.logs import printable
-from pyrtr.server.connection import Connection
+from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.publisher import Published
 from pyrtr.server.registry import tally
 from pyrtr.web.verdict import condition, judge
 from pyrtr.wire.enums import PDU_TYPES, ErrorCode, PduType, Version
 
 if TYPE_CHECKING:
-    from pyrtr.compiler.place import Place
     from pyrtr.compiler.slurm import SlurmStatus
     from pyrtr.compiler.status import SourceStatus
+    from pyrtr.compiler.updater import Located
     from pyrtr.web.context import Context
 
 # Five trust anchors exist. A source that names thousands must not make thousands of series.
@@ -48,11 +48,13 @@ class RouterSums:
     def __init__(self, totals: Mapping[tuple[str, str], int]) -> None:
         self.counts = Counter(totals)
         self.versions: Counter[Version | None] = Counter()
+        self.transports: Counter[Transport] = Counter()
 
     def add(self, connections: Iterable[Connection]) -> None:
         """Count these routers, too."""
         for connection in connections:
             self.versions[connection.session.version] += 1
+            self.transports[connection.transport] += 1
             self.counts.update(tally(connection))
 
 
@@ -141,6 +143,10 @@ def _router_metrics(context: Context, sums: RouterSums) -> Iterator[Metric]:
         routers.add_metric([version.name], sums.versions[version])
     routers.add_metric(["none"], sums.versions[None])
     yield routers
+    carried = GaugeMetricFamily("pyrtr_transport_routers", "Connected routers by transport.", labels=["transport"])
+    for transport in Transport:
+        carried.add_metric([transport], sums.transports[transport])
+    yield carried
     yield CounterMetricFamily(
         "pyrtr_connections", "Connections of routers since the start.", context.registry.accepted_count
     )
@@ -148,6 +154,17 @@ def _router_metrics(context: Context, sums: RouterSums) -> Iterator[Metric]:
         "pyrtr_accept_errors",
         "Connections that could not be accepted.",
         0 if context.listener is None else context.listener.accept_errors,
+    )
+    refused = CounterMetricFamily(
+        "pyrtr_refused_routers", "Routers that were turned away, by reason.", labels=["transport", "reason"]
+    )
+    for (transport, reason), count in context.registry.refusals.counts.items():
+        refused.add_metric([transport, reason.name.lower()], count)
+    yield refused
+    yield from _timestamp(
+        "pyrtr_tls_certificate_expiry",
+        "When our certificate expires.",
+        None if context.doors is None else context.doors.certificate_expires_at,
     )
     queries = CounterMetricFamily("pyrtr_queries", "Queries of routers.", labels=["kind"])
     for kind in ("reset", "serial"):
@@ -239,7 +256,7 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
     yield durations
 
 
-def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
+def _location_metrics(places: Sequence[Located]) -> Iterator[Metric]:
     looks = CounterMetricFamily("pyrtr_location_looks", "Looks at a location by result.", labels=["location", "result"])
     used = GaugeMetricFamily("pyrtr_location_used", "1 if the location's payload is served.", labels=["location"])
     built = GaugeMetricFamily(
@@ -261,7 +278,7 @@ def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
         used.add_metric([where], int(status.is_used))
         if place.built_at is not None:
             built.add_metric([where], place.built_at)
-        for name, value in place.feed.details().items():
+        for name, value in place.details().items():
             if isinstance(value, int | float):
                 details.add_metric([where, name], value)
     yield from (looks, used, built, details)

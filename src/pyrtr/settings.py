@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import Field, GetCoreSchemaHandler, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import core_schema
@@ -23,6 +23,7 @@ from pyrtr.errors import SettingsError
 from pyrtr.logs import LogFormat, LogLevel, printable
 from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, schemes
 from pyrtr.sources.location import Location, masked
+from pyrtr.wire.enums import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 NOT_YET_KNOWN = (
-    "ALLOW", "VERSION_CAPS", "MAX_ROUTERS",
-    "TLS_PORT", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "TLS_CHECK_ADDRESS",
-    "SSH_PORT", "SSH_HOST_KEY", "SSH_AUTHORIZED_KEYS", "SSH_PASSWORDS",
-    "TCP_MD5", "ROUTER_METRICS", "FLEET", "FLEET_NAME",
+    "ROUTER_METRICS", "FLEET", "FLEET_NAME",
 )  # fmt: skip
 """Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
 
@@ -177,7 +175,7 @@ def _read_token(text: str) -> SecretStr:
 
 
 _PORT = _whole(0, 65535, "TCP port", none=_OFF)
-_HTTP_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than RTR_PORT")
+_OTHER_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than the other ports")
 _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
 _SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
 _SWITCHED = Syntax("True or False", _read_switch)
@@ -187,6 +185,45 @@ _KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
 # RFC 6750 section 2.1 says which characters; so many can't be guessed.
 _TOKEN = Syntax("16 to 256 letters, digits, and - . _ ~ + / =", _read_token, "token", is_secret=True)
+
+
+def _read_prefix(text: str) -> IPv4Network | IPv6Network:
+    prefix = ip_network(text.strip())
+    if prefix.version == 6 and prefix.network_address.ipv4_mapped:
+        raise ValueError(f"{text.strip()!r} has to be written as IPv4")
+    return prefix
+
+
+def _read_prefixes(text: str) -> tuple[IPv4Network | IPv6Network, ...] | None:
+    return None if text.lower() == "all" else tuple(map(_read_prefix, text.split(",")))
+
+
+class VersionCap(NamedTuple):
+    """The highest version that is spoken with routers in a prefix."""
+
+    prefix: IPv4Network | IPv6Network
+    version: Version
+
+    def __str__(self) -> str:
+        return f"{self.prefix}={int(self.version)}"
+
+
+def _read_version_caps(text: str) -> tuple[VersionCap, ...] | None:
+    return None if text == "-" else tuple(map(_read_version_cap, text.split(",")))
+
+
+def _read_version_cap(text: str) -> VersionCap:
+    prefix, _, version = text.partition("=")
+    if version.strip() not in ("0", "1", "2"):
+        raise ValueError(f"{text.strip()!r} has no version")
+    return VersionCap(_read_prefix(prefix), Version(int(version)))
+
+
+_PREFIXES = Syntax("prefixes or addresses, separated by commas, or all", _read_prefixes, "prefix", none="all")
+_VERSION_CAPS = Syntax(
+    "pairs of PREFIX=VERSION, separated by commas, not below MIN_VERSION", _read_version_caps, "prefix"
+)
+_FILE = Syntax("a local file", lambda text: None if text == "-" else Path(text), "path")
 
 
 class Settings(BaseSettings):
@@ -207,7 +244,13 @@ class Settings(BaseSettings):
     rtr_port: Annotated[int | None, _PORT] = Field(
         8323, description="where routers connect; 0 takes a free port, False means no RTR server"
     )
-    http_port: Annotated[int | None, _HTTP_PORT] = Field(
+    tls_port: Annotated[int | None, _OTHER_PORT] = Field(
+        None, description="where routers connect by TLS, 324 by convention; 0 takes a free port, False means none"
+    )
+    ssh_port: Annotated[int | None, _OTHER_PORT] = Field(
+        None, description="where routers connect by SSH, subsystem rpki-rtr; 0 takes a free port, False means none"
+    )
+    http_port: Annotated[int | None, _OTHER_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
     datasource: Annotated[str, _choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
@@ -282,6 +325,54 @@ class Settings(BaseSettings):
         21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
     )
 
+    # How routers come in.
+
+    tls_cert: Annotated[Path | None, _FILE] = Field(
+        None, description="our certificate for TLS_PORT, and what leads to its CA, in PEM", validate_default=True
+    )
+    tls_key: Annotated[Path | None, _FILE] = Field(
+        None, description="the key of TLS_CERT, in PEM without a password", validate_default=True
+    )
+    tls_client_ca: Annotated[Path | None, _FILE] = Field(
+        None, description="CAs, and their revocation lists, in PEM; set, routers need a certificate of one of them"
+    )
+    tls_check_address: Annotated[bool, _SWITCHED] = Field(
+        True, description="whether an iPAddress name in a router's certificate has to be the address it comes from"
+    )
+
+    ssh_host_key: Annotated[Path | None, _FILE] = Field(
+        None,
+        description="our private keys for SSH_PORT; made if the file is missing; unset, ssh_host_key in STATE",
+        validate_default=True,
+    )
+    ssh_authorized_keys: Annotated[Path | None, _FILE] = Field(
+        None, description="keys of routers, as OpenSSH's authorized_keys"
+    )
+    ssh_passwords: Annotated[Path | None, _FILE] = Field(
+        None,
+        description="routers that log in with a password: lines of USER:HASH, as `pyrtr password` prints them",
+        validate_default=True,
+    )
+    ssh_old_algorithms: Annotated[bool, _SWITCHED] = Field(
+        False, description="whether algorithms that are known to be weak are offered, too, which IOS-XR may need"
+    )
+
+    allow: Annotated[tuple[IPv4Network | IPv6Network, ...] | None, _PREFIXES] = Field(
+        None, description="where routers may connect from, by whatever transport"
+    )
+    version_caps: Annotated[tuple[VersionCap, ...] | None, _VERSION_CAPS] = Field(
+        None, description="highest RTR version spoken with routers there; the longest prefix counts"
+    )
+    max_routers: Annotated[int, _whole(1, 1_000_000, "routers")] = Field(
+        20_000, description="how many connect at once, at most; one address has three quarters of what others leave"
+    )
+
+    tcp_md5: Annotated[Path | None, _FILE] = Field(
+        None, description="peers that have to sign their segments (RFC 2385), as lines of PREFIX KEY"
+    )
+
+    # The HTTP server.
+
     http_tls_cert: Annotated[Path | None, _FILE] = Field(
         None, description="certificate of the HTTP server, and what leads to its CA; set, it speaks TLS alone"
     )
@@ -309,23 +400,57 @@ class Settings(BaseSettings):
     def _check_location(cls, location: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
         if kind := info.data.get("datasource"):
             _require_schemes(location, schemes(kind), f"DATASOURCE={kind}")
+            if kind == "PYRTR" and len(location) > 1:
+                raise ValueError("DATASOURCE=PYRTR follows one other pyRTR, since its sessions and serials are served")
+            if kind == "PYRTR" and re.search("[?#]", location[0].text):
+                raise ValueError(f"{location[0]} goes on after its path: http://other:8080 would do")
         return location
+
+    @field_validator("merge")
+    @classmethod
+    def _check_merge(cls, merge: Merge, info: ValidationInfo) -> Merge:
+        if merge is Merge.UNION and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves what one other does, and nothing beside it")
+        return merge
 
     @field_validator("slurm")
     @classmethod
-    def _check_slurm(cls, slurm: tuple[Location, ...]) -> tuple[Location, ...]:
+    def _check_slurm(cls, slurm: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if slurm and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves what the other does: SLURM is to be set there")
         _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
         return slurm
 
-    @field_validator("http_port")
+    @field_validator("tls_port", "ssh_port", "http_port")
     @classmethod
-    def _check_http_port(cls, http_port: int | None, info: ValidationInfo) -> int | None:
-        if "rtr_port" in info.data and http_port == info.data["rtr_port"]:
-            if http_port is None:
-                raise ValueError("RTR_PORT is False too, so nothing would be served")
-            if http_port != 0:
-                raise ValueError("RTR_PORT is the same")
-        return http_port
+    def _check_port(cls, port: int | None, info: ValidationInfo) -> int | None:
+        others = {name.upper(): value for name, value in info.data.items() if name.endswith("_port")}
+        if info.field_name == "http_port" and "RTR_PORT" in others and {port, *others.values()} == {None}:
+            raise ValueError("RTR_PORT is False too, so nothing would be served")
+        if port and (same := [name for name, value in others.items() if value == port]):
+            raise ValueError(f"{same[0]} is the same")
+        return port
+
+    @field_validator("tls_cert", "tls_key")
+    @classmethod
+    def _check_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is None and info.data.get("tls_port") is not None:
+            raise ValueError("TLS_PORT is set, which needs it")
+        return file
+
+    @field_validator("ssh_host_key")
+    @classmethod
+    def _check_ssh_host_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is None and info.data.get("ssh_port") is not None and info.data.get("state", file) is None:
+            raise ValueError("SSH_PORT is set and STATE is False, which needs it")
+        return file
+
+    @field_validator("ssh_passwords")
+    @classmethod
+    def _check_ssh_passwords(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("ssh_port") is not None and file is None and info.data.get("ssh_authorized_keys") is None:
+            raise ValueError("SSH_PORT is set, which needs SSH_AUTHORIZED_KEYS or this")
+        return file
 
     @field_validator("http_tls_key")
     @classmethod
@@ -342,6 +467,13 @@ class Settings(BaseSettings):
         if shorter:
             raise ValueError("not larger than " + " and ".join(f"{n.upper()}={v}" for n, v in shorter.items()))
         return expire
+
+    @field_validator("version_caps")
+    @classmethod
+    def _check_version_caps(cls, caps: tuple[VersionCap, ...] | None, info: ValidationInfo) -> object:
+        if too_low := [cap for cap in caps or () if cap.version < info.data.get("min_version", 0)]:
+            raise ValueError(f"{too_low[0]} is below MIN_VERSION={info.data['min_version']}")
+        return caps
 
     @field_validator("max_version")
     @classmethod
@@ -410,8 +542,15 @@ def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]).upper()
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
     syntax, given = VARIABLES[name].syntax, detail["input"]
-    shown = repr(masked(given)) if isinstance(given, str) else syntax.write(given)
-    value = "***" if syntax.is_secret else shown
+    match given:
+        case _ if syntax.is_secret:
+            value = "***"
+        case None:
+            value = "None"
+        case str():
+            value = repr(masked(given))
+        case _:
+            value = syntax.write(given)
     return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
 
 

@@ -10,19 +10,25 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from pyrtr.compiler import follower
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
+from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.server import control
 from pyrtr.server.activation import inherited
+from pyrtr.server.doors import Doors
+from pyrtr.server.limits import Limits
+from pyrtr.server.md5 import Md5
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
@@ -31,6 +37,7 @@ from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
 from pyrtr.sources.location import Location
+from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
@@ -71,46 +78,44 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        rtr_sockets, http_sockets = _sockets(settings)
-        stack.callback(_close_all, rtr_sockets + http_sockets)
+        md5 = None if settings.tcp_md5 is None else Md5(settings.tcp_md5)
+        sockets = _sockets(settings, md5)
+        stack.callback(_close_all, sockets)
         store, problem = _open_store(settings)
         stack.callback(store.close)
         publisher = Publisher(_nothing_published(settings))
         stack.callback(publisher.close)
-        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version))
-        listener = Listener(rtr_sockets, registry)
+        limits = Limits(settings.allow, settings.version_caps or (), settings.max_routers)
+        registry = Registry(publisher, Version(settings.min_version), Version(settings.max_version), limits)
+        doors = Doors(settings, registry, sockets, md5)
+        listener = Listener(doors.by_socket, registry, md5)
 
         def gate(is_open: bool) -> None:
             listener.control(is_open)
             if not is_open:
                 registry.drop()
 
-        places, slurm = _places(settings, store)
-        loader = Loader(
-            places,
-            settings.merge,
-            slurm,
-            Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial),
-            Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold),
-            gate=gate,
-        )
+        loader, feeds = _updater(settings, store, publisher, gate)
         loader.status.state_error = problem
         tls = _http_tls(settings)
-        stopping = _watch_signals(loader, tls)
+        stopping = _watch_signals(loader, doors, tls)
         context = Context(
             publisher=publisher,
             registry=registry,
             loader=loader,
             settings=settings,
-            rtr_addresses=_addresses(rtr_sockets),
-            http_addresses=_addresses(http_sockets),
+            rtr_addresses=_addresses(sockets["rtr"]),
+            http_addresses=_addresses(sockets["http"]),
             listener=listener,
+            doors=doors,
             started_at=time.time(),
         )
         publisher.subscribe(_ready_line(context))
         get_logger().info(
             "started",
             rtr=" ".join(context.rtr_addresses),
+            tls=" ".join(_addresses(sockets["tls"])),
+            ssh=" ".join(_addresses(sockets["ssh"])),
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
@@ -118,9 +123,9 @@ async def _serve(settings: Settings) -> None:
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
-            jobs += [place.feed.watch(loader.trigger) for place in places]
-        if http_sockets:
-            jobs.append(_serve_http(context, http_sockets, tls))
+            jobs += [feed.watch(loader.trigger) for feed in feeds]
+        if sockets["http"]:
+            jobs.append(_serve_http(context, sockets["http"], tls))
         if store.is_kept:
             await _listen_for_operator(stack, store, loader)
         await _run_until(stopping, jobs)
@@ -129,20 +134,23 @@ async def _serve(settings: Settings) -> None:
         await registry.leave(_FAREWELLS[settings.farewell], timeout_s=LEAVE_TIMEOUT_S)
 
 
-def _sockets(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
-    """The listening sockets for RTR and HTTP: handed over by the service manager, or our own."""
+def _sockets(settings: Settings, md5: Md5 | None) -> dict[str, list[socket.socket]]:
+    """The listening sockets by what they are for: handed over by the service manager, or our own."""
+    ports = {"rtr": settings.rtr_port, "tls": settings.tls_port, "ssh": settings.ssh_port, "http": settings.http_port}
     handed_over = inherited(os.environ)
-    rtr = handed_over.get("rtr", [])
-    http = handed_over.get("http", [])
+    sockets = {name: handed_over.get(name, []) for name in ports}
     try:
-        if not rtr and settings.rtr_port is not None:
-            rtr = bind(settings.host, settings.rtr_port)
-        if not http and settings.http_port is not None:
-            http = bind(settings.host, settings.http_port)
+        for name, port in ports.items():
+            keys = None if name == "http" else md5
+            if keys is not None:
+                for sock in sockets[name]:
+                    keys.protect(sock)
+            if not sockets[name] and port is not None:
+                sockets[name] = bind(settings.host, port, keys)
     except BaseException:
-        _close_all(rtr)
+        _close_all(sockets)
         raise
-    return rtr, http
+    return sockets
 
 
 def _open_store(settings: Settings) -> tuple[Store, str | None]:
@@ -159,10 +167,17 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
     return store, None
 
 
-def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]:
-    """The locations of the source and of SLURM files, each with what looks there."""
+def _updater(
+    settings: Settings, store: Store, publisher: Publisher, gate: Callable[[bool], None]
+) -> tuple[Updater, list[Feed]]:
+    """What brings the published payload up to date, and the feeds of its locations."""
     files = (settings.source_ca, settings.source_cert, settings.source_key)
     tls = FetchTls(*(None if path is None else str(path) for path in files))
+    ledger = Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial)
+    policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
+    if settings.datasource == follower.KIND:
+        upstream = follower.Upstream(PyrtrSource(settings.location[0], tls))
+        return follower.Follower(upstream, ledger, policy, max_steps=settings.history, gate=gate), []
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)
@@ -174,10 +189,11 @@ def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]
 
     places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
-    return places, SlurmPlaces(settings.slurm, feeds)
+    loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
+    return loader, [place.feed for place in places]
 
 
-async def _serve_routers(loader: Loader, listener: Listener) -> None:
+async def _serve_routers(loader: Updater, listener: Listener) -> None:
     """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
@@ -206,7 +222,7 @@ def _load_http(context: Context, sockets: list[socket.socket], tls: HttpTls | No
     return HttpServer(create_app(context), sockets, tls)
 
 
-async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Loader) -> None:
+async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Updater) -> None:
     try:
         await stack.enter_async_context(control.listening(store.path, {"accept": loader.accept}))
     except OSError as error:
@@ -250,20 +266,21 @@ def _ready_line(context: Context) -> Callable[[], None]:
     return say
 
 
-def _watch_signals(loader: Loader, tls: HttpTls | None) -> asyncio.Event:
+def _watch_signals(loader: Updater, doors: Doors, tls: HttpTls | None) -> asyncio.Event:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, loader, tls)
+    loop.add_signal_handler(signal.SIGHUP, _reload, loader, doors, tls)
     loop.add_signal_handler(signal.SIGUSR1, loader.accept)
     return stopping
 
 
-def _reload(loader: Loader, tls: HttpTls | None) -> None:
-    loader.trigger()
+def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
+    doors.reload()
     if tls is not None:
         tls.reload()
+    loader.trigger()
 
 
 def _nothing_published(settings: Settings) -> Published:
@@ -275,8 +292,8 @@ def _addresses(sockets: list[socket.socket]) -> tuple[str, ...]:
     return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
 
 
-def _close_all(sockets: list[socket.socket]) -> None:
-    for sock in sockets:
+def _close_all(sockets: dict[str, list[socket.socket]]) -> None:
+    for sock in chain.from_iterable(sockets.values()):
         sock.close()
 
 

@@ -8,7 +8,8 @@ from tests.conformance.link import CEILING_S, DEFAULT_TIMING, Link, Script, rout
 from tests.model_core import error_report, reset_query, serial_query
 
 from pyrtr.payload.values import VRP, Aspa
-from pyrtr.session.router import CLIMB_S, MAX_NON_FATAL_REPORTS, RESPONSE_S, SILENCE_S, Phase
+from pyrtr.session.negotiation import CLIMB_S
+from pyrtr.session.router import MAX_NON_FATAL_REPORTS, RESPONSE_S, SILENCE_S, Phase
 from pyrtr.wire.codec import encode
 from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import (
@@ -211,6 +212,11 @@ def test_attempts_are_further_and_further_apart_up_to_the_retry_interval():
     assert pauses[:5] == [1, 2, 4, 8, 16]
     assert pauses[-2:] == [600, 600]
     assert script.session.trouble == "connection refused"
+    script.wait()
+    script.open()
+    script.hear(response())
+    script.lose()
+    assert script.session.connect_at == script.now + 1
 
 
 def test_half_a_response_counts_for_nothing():
@@ -391,6 +397,8 @@ def test_a_fatal_report_ends_the_connection_unanswered(code, is_asking):
         error_report(2, 12, b"abcd")[:11] + b"\xff" + error_report(2, 12, b"abcd")[12:],
         error_report(3, 4),
         error_report(1, 12),
+        b"\2\x0a\0\0\0\0\0\x07",
+        b"\2\x0a\0\0\0\1\0\0",
     ],
 )
 def test_a_report_that_can_not_be_is_unanswered_too(report):

@@ -3,13 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.carriers import CARRIERS, Carrier
 from tests.program import Program
 
 
+@pytest.fixture(params=CARRIERS, scope="module")
+def carrier(request: pytest.FixtureRequest) -> Carrier:
+    """By which routers come: a test that asks for this runs over each transport."""
+    return CARRIERS[request.param]()
+
+
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> Iterator[Program]:
     """One program with `inputs.SMALL` for all tests of a module, none of which loads anything else or stops it."""
-    with Program(tmp_path_factory.mktemp("program")) as program:
+    with Program(tmp_path_factory.mktemp("program"), carrier=carrier) as program:
         yield program
 
 

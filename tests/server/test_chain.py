@@ -16,11 +16,11 @@ UPDATES = (
 )
 
 
-def behind(folder: Path, upstream: Program, **environment: object) -> Program:
+def behind(folder: Path, upstream: Program) -> Program:
     """A cache that follows another."""
     folder.mkdir()
     location = f"rtr://{upstream.rtr[0]}:{upstream.rtr[1]}"
-    return Program(folder, None, DATASOURCE="RTR", LOCATION=location, RELOAD=1, **environment)
+    return Program(folder, None, DATASOURCE="RTR", LOCATION=location, RELOAD=1)
 
 
 def holds(router: Router, program: Program, payload: tuple[object, ...]) -> None:

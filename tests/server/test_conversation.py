@@ -4,6 +4,7 @@ import struct
 from contextlib import ExitStack
 
 import pytest
+from tests.carriers import Carrier
 from tests.inputs import SMALL, visible
 from tests.model_core import Sync, error_report, reset_query, serial_query
 from tests.program import Program
@@ -56,9 +57,12 @@ def test_after_a_half_close_the_answer_is_still_owed(program: Program, version: 
     with program.router(version) as router:
         router.send(reset_query(version) * 3)
         router.half_close()
-        for _ in range(3):
-            router.expect_sync()
-        router.expect_closed()
+        if program.carrier.has_half_close:
+            for _ in range(3):
+                router.expect_sync()
+            router.expect_closed()
+        else:  # TLS ends both directions at once
+            program.wait_for(lambda: not program.clients(), what="the connection has ended")
 
 
 FAULTS = {
@@ -83,7 +87,7 @@ def test_a_report_arrives_before_the_close(program: Program, fault: bytes, code:
 
 def test_a_report_arrives_before_the_close_every_time(program: Program) -> None:
     """B83: not by luck."""
-    for _ in range(50):
+    for _ in range(program.carrier.crowd // 6):
         with program.router() as router:
             router.send(struct.pack("!BBHI", 2, 99, 0, 8))
             router.send(reset_query(2) * 100)
@@ -131,7 +135,7 @@ def test_strange_visitors_disturb_nobody(program: Program) -> None:
     """B12, R11, R13, R16: connections that close, reset, stop in mid-PDU or leave in mid-response leave no trace."""
     with program.router() as witness, ExitStack() as stack:
         witness.sync()
-        for number in range(100):
+        for number in range(program.carrier.crowd // 3):
             visitor = stack.enter_context(program.router())
             visitor.send([b"", b"\2", reset_query(2)[:5], reset_query(2) * 50][number % 4])
             if number % 3 == 0:
@@ -147,7 +151,7 @@ def test_strange_visitors_disturb_nobody(program: Program) -> None:
 def test_a_crowd_returns_at_once(program: Program) -> None:
     """R14: hundreds of routers reconnect in the same second, all with Serial Queries of an old session."""
     with ExitStack() as stack:
-        routers = [stack.enter_context(program.router(number % 3)) for number in range(300)]
+        routers = [stack.enter_context(program.router(number % 3)) for number in range(program.carrier.crowd)]
         for router in routers:
             router.send(serial_query(router.version, 1, 1))
         for router in routers:
@@ -165,14 +169,14 @@ def test_a_client_is_listed_while_it_is_connected(program: Program, version: int
         listed = program.wait_for(
             lambda: [client for client in program.clients() if client["client"] == f"{host}:{port}"]
         )
-        assert [client["version"] for client in listed] == [f"V{version}"]
+        assert [(c["version"], c["transport"]) for c in listed] == [(f"V{version}", program.carrier.transport)]
     program.wait_for(lambda: not any(client["client"] == f"{host}:{port}" for client in program.clients()))
 
 
-def test_a_cache_of_one_version(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_cache_of_one_version(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> None:
     """B15, B16, B18: above the version code 4 and another chance, below it code 4 and the end; both in our version."""
     folder = tmp_path_factory.mktemp("v1")
-    with Program(folder, MIN_VERSION=1, MAX_VERSION=1) as cache:
+    with Program(folder, carrier=carrier, MIN_VERSION=1, MAX_VERSION=1) as cache:
         with cache.router(2, cache_versions=[1]) as router:
             assert isinstance(router.sync(), Sync)
             assert (router.version, router.payload) == (1, visible(1, SMALL))

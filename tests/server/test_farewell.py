@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.carriers import Carrier
 from tests.inputs import bulky
 from tests.model_core import reset_query
 from tests.program import Program
@@ -15,10 +16,10 @@ STOP_S = 5.0
 CACHE_RESTART = 12
 
 
-def test_a_response_that_is_under_way_ends_well(tmp_path: Path) -> None:
+def test_a_response_that_is_under_way_ends_well(tmp_path: Path, carrier: Carrier) -> None:
     """B93, B94: version 2 gets its whole table and then the farewell, the others their table and the close."""
     large = bulky(150)  # 9 MB: more than the kernel takes off the cache's hands
-    with Program(tmp_path, large) as program, ExitStack() as stack:
+    with Program(tmp_path, large, carrier=carrier) as program, ExitStack() as stack:
         routers = [stack.enter_context(program.router(version, receive_bytes=65536)) for version in (1, 2)]
         for router in routers:
             router.send(reset_query(router.version))
@@ -34,9 +35,9 @@ def test_a_response_that_is_under_way_ends_well(tmp_path: Path) -> None:
         assert time.monotonic() - started < STOP_S
 
 
-def test_nobody_holds_up_the_stop(tmp_path: Path) -> None:
+def test_nobody_holds_up_the_stop(tmp_path: Path, carrier: Carrier) -> None:
     """B95: with routers that read nothing, and one that keeps its side open, it ends within five seconds."""
-    with Program(tmp_path, bulky(150)) as program, ExitStack() as stack:
+    with Program(tmp_path, bulky(150), carrier=carrier) as program, ExitStack() as stack:
         routers = [stack.enter_context(program.router(receive_bytes=4096)) for _ in range(3)]
         for router in routers[:2]:
             router.send(reset_query(2))

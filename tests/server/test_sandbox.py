@@ -19,9 +19,9 @@ MORE = (*SMALL, vrp("203.0.113.128/25"))
 if os.geteuid() == 0:  # only root can make the sandbox
 
     def test_everything_works_for_nobody_on_a_read_only_tree(tmp_path: Path) -> None:
-        state, (pem, key) = tmp_path / "state", Authority(tmp_path / "ca").issue("cache", "127.0.0.77")
+        state, pem = tmp_path / "state", Authority(tmp_path / "ca").issue("cache", ["127.0.0.77"])
         state.mkdir()
-        settings: dict[str, Any] = {"HOST": "127.0.0.77", "RTR_PORT": 323, "HTTP_TLS_CERT": pem, "HTTP_TLS_KEY": key}
+        settings: dict[str, Any] = {"HOST": "127.0.0.77", "RTR_PORT": 323, "HTTP_TLS_CERT": pem, "HTTP_TLS_KEY": pem}
         with Program.idle(tmp_path, **settings) as program:
             program.prefix = (sys.executable, str(SANDBOX), str(state))
             program.start()

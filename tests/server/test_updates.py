@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from tests.carriers import Carrier
 from tests.inputs import SMALL, aspa, router_key, visible, vrp
 from tests.model_core import reset_query
 from tests.model_router import TIMEOUT_S, Router
@@ -21,9 +22,9 @@ def reach(router: Router, serial: int) -> None:
         assert time.monotonic() < deadline, f"serial {serial} never came"
 
 
-def test_updates_reach_every_router(tmp_path: Path) -> None:
+def test_updates_reach_every_router(tmp_path: Path, carrier: Carrier) -> None:
     """B29, B41, B42, B46, B66: Notify, and then a minimal delta in the same session, for each version."""
-    with Program(tmp_path) as program, ExitStack() as stack:
+    with Program(tmp_path, carrier=carrier) as program, ExitStack() as stack:
         routers = [stack.enter_context(program.router(version)) for version in (0, 1, 2)]
         sessions = [router.sync().session_id for router in routers]
         first = routers[0].serial

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 
 import asyncssh
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.certificates import Authority
 from tests.conformance.harness import SAMPLE, seen_by
 from tests.property.oracle import payload_of
 from tests.upstream import LOOPBACK, Cache, Following, Options, following, ssh, tcp
@@ -29,49 +24,6 @@ async def assert_followed(follows: Following) -> None:
     assert set(seen_by(2, *payload_of((await follows.take()).table))) == seen_by(2, *SAMPLE)
 
 
-class Authority:
-    """A CA, and certificates of it in files."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
-        self.path = folder / f"{name}.pem"
-        self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, name: str, *alternatives: x509.GeneralName) -> Path:
-        """A certificate and its key, in one file."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._sign(subject, key, x509.SubjectAlternativeName(alternatives))
-        path = self._folder / f"{name}.pem"
-        path.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return path
-
-    def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType
-    ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-        )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        return builder.sign(self._key, hashes.SHA256())
-
-
 def server_context(certificate: Path, client_ca: Path | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
     context.load_cert_chain(certificate)
@@ -81,9 +33,9 @@ def server_context(certificate: Path, client_ca: Path | None = None) -> ssl.SSLC
 
 
 async def test_tls(tmp_path: Path) -> None:
-    authority = Authority(tmp_path, "authority")
-    here = authority.issue("here", x509.IPAddress(ip_address(LOOPBACK)))
-    options = Options(source_ca=authority.path)
+    authority = Authority(tmp_path)
+    here = authority.issue("here", [LOOPBACK])
+    options = Options(source_ca=authority.file)
     async with tcp(Cache.of(*SAMPLE), server_context(here)) as port:
         async with following(f"rtr+tls://{LOOPBACK}:{port}", tmp_path, options) as follows:
             await assert_followed(follows)
@@ -104,11 +56,11 @@ async def test_tls(tmp_path: Path) -> None:
 
 
 async def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
-    authority = Authority(tmp_path, "authority")
-    here = authority.issue("here", x509.IPAddress(ip_address(LOOPBACK)))
-    client = authority.issue("client", x509.DNSName("client.example.net"))
-    options = Options(source_ca=authority.path, source_cert=client)
-    async with tcp(Cache.of(*SAMPLE), server_context(here, authority.path)) as port:
+    authority = Authority(tmp_path)
+    here = authority.issue("here", [LOOPBACK])
+    client = authority.issue("client", dns_names=["client.example.net"])
+    options = Options(source_ca=authority.file, source_cert=client)
+    async with tcp(Cache.of(*SAMPLE), server_context(here, authority.file)) as port:
         url = f"rtr+tls://{LOOPBACK}:{port}"
         async with following(url, tmp_path, options) as follows:
             await assert_followed(follows)

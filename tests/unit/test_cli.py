@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import entry_points, version
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import structlog
 from pyrtr.__main__ import main
 from pyrtr.cli.settings import settings_table
 from pyrtr.cli.usage import USAGE
+from pyrtr.server.passwords import read_passwords
 from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Settings
 
 if TYPE_CHECKING:
@@ -58,12 +60,12 @@ def test_no_argument_serves(served: list[Settings], monkeypatch: pytest.MonkeyPa
 def test_warnings_are_logged_before_serving(
     served: list[Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setenv("ALLOW", "192.0.2.0/24")
+    monkeypatch.setenv("FLEET", "nats://192.0.2.1")
     monkeypatch.setenv("LOG_FORMAT", "json")
     assert main([]) == 7
     assert len(served) == 1
     err = capsys.readouterr().err
-    assert '"level": "warning", "event": "ALLOW is set, but this release does not know it: it has no effect"' in err
+    assert '"level": "warning", "event": "FLEET is set, but this release does not know it: it has no effect"' in err
 
 
 @pytest.mark.parametrize("argv", [[], ["settings"]])
@@ -212,3 +214,26 @@ def test_a_stdout_that_takes_nothing_is_no_traceback(redirect: str, err: str):
 @pytest.mark.parametrize("redirect", ["2>/dev/full", "2>&-"])
 def test_a_stderr_that_takes_nothing_keeps_the_exit_status(redirect: str):
     assert _shell(redirect, "unknown").returncode == 2
+
+
+def _password(user: str, typed: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pyrtr", "password", user]
+    return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_password_becomes_a_line_that_lets_in(tmp_path: Path):
+    finished = _password("xr1", "correct horse\nmore\n")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    (tmp_path / "passwords").write_text(finished.stdout)
+    passwords = read_passwords(tmp_path / "passwords")
+    assert passwords.fit("xr1", "correct horse")
+    assert not passwords.fit("xr1", "correct horse\n")
+
+
+@pytest.mark.parametrize(
+    ("user", "typed", "status"), [("a:b", "x\n", 2), ("", "x\n", 2), ("xr1", "", 1), ("xr1", "\n", 1)]
+)
+def test_what_is_no_user_or_no_password_makes_no_line(user: str, typed: str, status: int):
+    finished = _password(user, typed)
+    assert (finished.returncode, finished.stdout) == (status, "")
+    assert len(finished.stderr.splitlines()) == 1

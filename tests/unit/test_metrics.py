@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -13,9 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.examples import NASTY, aspa, key, vrp
 from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World, published, world
 
+from pyrtr.compiler.place import Place
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version, render
 from pyrtr.payload.table import PayloadTable
+from pyrtr.server.connection import Transport
+from pyrtr.server.doors import Doors
+from pyrtr.server.refusals import Reason
 from pyrtr.settings import Settings
 from pyrtr.sources.base import SourceReport
 from pyrtr.store.database import ShareRecord
@@ -254,10 +261,13 @@ async def test_every_metric_is_documented_with_its_type_and_labels():
         status.last_attempt = status.last_success = PUBLISHED_AT
         loaded(status)
         (place,) = running.context.loader.places
+        assert isinstance(place, Place)
         place.share = ShareRecord("", "", b"", {}, FOUND)
         place.feed.details = lambda: {"http_status": 304}  # type: ignore[method-assign]
         running.context.loader.slurm.status.filtered = running.context.loader.slurm.status.added = {"file": {"vrps": 1}}
-        text = render(running.context, RouterSums({}), "")[0].decode()
+        running.context.registry.refusals.refuse(Transport.TLS, Reason.EXPIRED, "192.0.2.1:1")
+        doors = cast("Doors", SimpleNamespace(certificate_expires_at=PUBLISHED_AT))
+        text = render(replace(running.context, doors=doors), RouterSums({}), "")[0].decode()
     exposed = {}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         labels = {label for sample, found in samples_with_labels(text) if sample == name for label in found}

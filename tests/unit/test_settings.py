@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings, VersionCap
 from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
+from pyrtr.wire.enums import Version
 
 DEFAULTS = {
     "LOGLEVEL": "INFO",
@@ -45,6 +47,20 @@ DEFAULTS = {
     "ON_STALE": "hold",
     "MAX_SHRINK": "20",
     "HOLD": "21600",
+    "TLS_PORT": "False",
+    "SSH_PORT": "False",
+    "TLS_CERT": "-",
+    "TLS_KEY": "-",
+    "TLS_CLIENT_CA": "-",
+    "TLS_CHECK_ADDRESS": "True",
+    "SSH_HOST_KEY": "-",
+    "SSH_AUTHORIZED_KEYS": "-",
+    "SSH_PASSWORDS": "-",
+    "SSH_OLD_ALGORITHMS": "False",
+    "ALLOW": "all",
+    "VERSION_CAPS": "-",
+    "MAX_ROUTERS": "20000",
+    "TCP_MD5": "-",
     "HTTP_TLS_CERT": "-",
     "HTTP_TLS_KEY": "-",
     "HTTP_TOKEN": "-",
@@ -96,6 +112,18 @@ ACCEPTED = [
     ("INITIAL_SERIAL", "4294967295", 4294967295),
     ("INITIAL_SERIAL", "Random", None),
     *[("FAREWELL", farewell.value, farewell) for farewell in Farewell],
+    ("TLS_PORT", "False", None),
+    ("TLS_CLIENT_CA", "/etc/pyrtr/routers.pem", Path("/etc/pyrtr/routers.pem")),
+    ("TLS_CHECK_ADDRESS", "no", False),
+    ("ALLOW", "All", None),
+    ("ALLOW", "192.0.2.1", (ip_network("192.0.2.1/32"),)),
+    ("ALLOW", "192.0.2.0/24, 2001:db8::/32", (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))),
+    (
+        "VERSION_CAPS",
+        "192.0.2.0/24=1 , ::/0=0",
+        (VersionCap(ip_network("192.0.2.0/24"), Version.V1), VersionCap(ip_network("::/0"), Version.V0)),
+    ),
+    ("MAX_ROUTERS", "1", 1),
 ]
 
 NO_NUMBERS = ["+5", "-5", "5.0", "5e2", "٣", "1_000", "0x5", "5 0", "five", "True", "9" * 5000]
@@ -160,25 +188,62 @@ REFUSED = [
     ("INITIAL_SERIAL", "False"),
     ("FAREWELL", "goodbye"),
     ("FAREWELL", "False"),
+    ("TLS_PORT", "65536"),
+    ("TLS_CHECK_ADDRESS", "maybe"),
+    ("ALLOW", "192.0.2.1/24"),
+    ("ALLOW", "192.0.2.0/24,"),
+    ("ALLOW", "router.example"),
+    ("ALLOW", "::ffff:192.0.2.0/120"),
+    ("VERSION_CAPS", "192.0.2.0/24"),
+    ("VERSION_CAPS", "192.0.2.0/24=3"),
+    ("VERSION_CAPS", "192.0.2.0/24=V1"),
+    ("VERSION_CAPS", "=1"),
+    ("MAX_ROUTERS", "0"),
 ]  # fmt: skip
 
+FOLLOWING = {"DATASOURCE": "PYRTR", "LOCATION": "http://other:8080"}
 CONTRADICTIONS = [
     ({"RTR_PORT": "False", "HTTP_PORT": "no"}, "HTTP_PORT='no': RTR_PORT is False too"),
     ({"RTR_PORT": "8080"}, "HTTP_PORT=8080: RTR_PORT is the same"),
+    ({"TLS_PORT": "8323", "TLS_CERT": "c", "TLS_KEY": "k"}, "TLS_PORT='8323': RTR_PORT is the same"),
+    ({"TLS_PORT": "8080", "TLS_CERT": "c", "TLS_KEY": "k"}, "HTTP_PORT=8080: TLS_PORT is the same"),
+    ({"TLS_PORT": "324", "TLS_KEY": "k"}, "TLS_CERT=None: TLS_PORT is set, which needs it"),
+    ({"TLS_PORT": "324", "TLS_CERT": "c"}, "TLS_KEY=None: TLS_PORT is set, which needs it"),
+    ({"SSH_PORT": "8323", "SSH_PASSWORDS": "p"}, "SSH_PORT='8323': RTR_PORT is the same"),
+    ({"SSH_PORT": "22"}, "SSH_PASSWORDS=None: SSH_PORT is set, which needs SSH_AUTHORIZED_KEYS or this"),
+    (
+        {"SSH_PORT": "22", "SSH_PASSWORDS": "p", "STATE": "False"},
+        "SSH_HOST_KEY=None: SSH_PORT is set and STATE is False",
+    ),
+    ({"VERSION_CAPS": "::/0=0", "MIN_VERSION": "1"}, "VERSION_CAPS='::/0=0': ::/0=0 is below MIN_VERSION=1"),
     ({"EXPIRE": "3600"}, "EXPIRE='3600': not larger than REFRESH=3600;"),
     ({"REFRESH": "7200"}, "EXPIRE=7200: not larger than REFRESH=7200;"),
     ({"EXPIRE": "600", "REFRESH": "599"}, "EXPIRE='600': not larger than RETRY=600;"),
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
     ({"SOURCE_KEY": "k"}, "SOURCE_KEY='k': SOURCE_CERT is not set; expected a local file, beside SOURCE_CERT"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
+    ({**FOLLOWING, "LOCATION": "json"}, "LOCATION='json': json is no place for DATASOURCE=PYRTR, which takes http://"),
+    ({"DATASOURCE": "PYRTR"}, "LOCATION=json: json is no place for DATASOURCE=PYRTR, which takes http://, https://"),
+    (
+        {**FOLLOWING, "LOCATION": "http://a,http://b"},
+        "LOCATION='http://a,http://b': DATASOURCE=PYRTR follows one",
+    ),
+    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?b': http://a/?*** goes on after its path"),
+    ({**FOLLOWING, "MERGE": "union"}, "MERGE='union': DATASOURCE=PYRTR serves what one other does"),
+    ({**FOLLOWING, "SLURM": "s"}, "SLURM='s': DATASOURCE=PYRTR serves what the other does: SLURM is to be set there"),
     ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=-: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
     ({"HTTP_TLS_KEY": "a"}, "HTTP_TLS_KEY='a': HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
 ]
 
 CONSISTENT = [
+    {**FOLLOWING, "MERGE": "failover"},
+    {**FOLLOWING, "LOCATION": "https://user:password@other/pyrtr/"},
     {"RTR_PORT": "False"},
     {"HTTP_PORT": "False"},
+    {"RTR_PORT": "False", "TLS_PORT": "324", "TLS_CERT": "c", "TLS_KEY": "k", "HTTP_PORT": "False"},
     {"RTR_PORT": "0", "HTTP_PORT": "0"},
+    {"SSH_PORT": "22", "SSH_AUTHORIZED_KEYS": "k"},
+    {"SSH_PORT": "22", "SSH_PASSWORDS": "p", "SSH_HOST_KEY": "h", "STATE": "False"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
     {"HTTP_TLS_CERT": "a", "HTTP_TLS_KEY": "b"},
@@ -453,6 +518,8 @@ def test_a_bad_token_is_refused_without_being_shown(token: str):
 def test_a_password_in_a_location_is_not_shown():
     (line,) = problems({"LOCATION": "https://me:secret@rpki.example:0/json"})
     assert line.startswith("LOCATION='https://***@rpki.example:0/json': https://***@rpki.example:0/json names no host")
+    (line,) = problems({"LOCATION": "https://me:sec/ret@rpki.example/json"})
+    assert "ret@" not in line
     settings = Settings.load({"LOCATION": "https://me:secret@rpki.example/json?key=secret"})[0]
     assert settings.location[0].text.count("secret") == 2
     assert VARIABLES["LOCATION"].syntax.write(settings.location) == "https://***@rpki.example/json?***"

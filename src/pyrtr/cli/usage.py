@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyrtr.cli.output import print_problems, print_result
 
-USAGE = "usage: pyrtr [settings | accept | check FILE ... | --help | --version]"
+USAGE = "usage: pyrtr [settings | accept | check FILE ... | password USER | --help | --version]"
 
 HELP = f"""\
 {USAGE}
@@ -15,6 +15,7 @@ An RPKI-to-Router (RTR) cache: serves validated RPKI payload to routers.
   pyrtr settings        print every environment variable: value in force, default, unit and meaning
   pyrtr accept          let the running program accept a load that it holds back (STATE says which program)
   pyrtr check FILE ...  say of data and SLURM files whether they can be used, and what would be dropped
+  pyrtr password USER   ask for a password, and print the line for USER in the file SSH_PASSWORDS
   pyrtr --help, -h      print this
   pyrtr --version       print the version
 

@@ -54,7 +54,7 @@ class Agenda:
 
     Attributes:
         policy: the settings.
-        load_at: when the source is looked at next.
+        load_at: when the source is looked at next; infinity while it is looked at.
         next_expiry: when the first entry of the current table ends.
         built_at: from when on the age of the current data counts; None while there is none.
         max_age_s: seconds after which it is stale: MAX_AGE, or less where the source says so.
@@ -100,7 +100,8 @@ class Agenda:
 
     def clock_read(self, now: float) -> None:
         """The clock may have been set back: nothing waits longer than it was meant to."""
-        self.load_at = min(self.load_at, now + self.policy.reload_s)
+        if self.load_at < math.inf:  # while a look is under way none is due
+            self.load_at = min(self.load_at, now + self.policy.reload_s)
         if self.held_since is not None:
             self.held_since = min(self.held_since, now)
         self._expired_at = min(self._expired_at, now + FIRST_RETRY_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.look import Attempt, Looks
 from pyrtr.compiler.place import Place, combined
 from pyrtr.compiler.slurm import SlurmPlaces
-from pyrtr.compiler.status import Held, SourceStatus
-from pyrtr.errors import PyrtrError, SourceError, StoreError
-from pyrtr.logs import get_logger
+from pyrtr.compiler.status import Held
+from pyrtr.compiler.updater import Updater
+from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.history import History, Step
-from pyrtr.settings import Merge, OnStale
+from pyrtr.settings import Merge
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
@@ -31,7 +31,7 @@ WATCH_INTERVAL_S = 0.5
 MAX_CLOCK_SKEW_S = 60.0
 
 
-class Loader:
+class Loader(Updater):
     """Brings the published payload up to date, on schedule and on demand.
 
     Args:
@@ -55,23 +55,13 @@ class Loader:
         gate: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.status = SourceStatus(", ".join(place.status.location for place in places))
-        self.agenda = Agenda(policy, load_at=clock())
-        self.places = places
-        self.slurm = slurm
+        super().__init__(places, slurm, ledger, Agenda(policy, load_at=clock()), gate, clock)
+        self.places: Sequence[Place] = places
         self._looks = Looks(places, merge, slurm, ledger, policy)
-        self._ledger = ledger
-        self._gate = gate
-        self._clock = clock
-        self._wanted = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
         self._accepted: Losses | None = None
-        self._log = get_logger()
 
     # What others ask
-
-    def trigger(self) -> None:
-        """Look as soon as what is under way, if anything, has ended; however often this is called meanwhile."""
-        self._wanted.set()
 
     def accept(self) -> str:
         """An operator accepts the load that is held back; returns what that means, in words."""
@@ -89,12 +79,7 @@ class Loader:
 
         It is looked at first, too, where SLURM files are wanted now and none were applied then.
         """
-        try:
-            generation = await self._ledger.recover()
-        except StoreError as error:
-            self.status.storage_error = str(error)
-            self._log.error("state can't be stored", reason=str(error))
-            generation = self._ledger.current
+        generation = await self._recovered()
         if generation is None:
             return
         shares = {share.key: share for share in generation.shares}
@@ -110,29 +95,49 @@ class Loader:
             self._ledger.is_silent |= self.agenda.next_expiry <= now
         if not self._ledger.is_published:
             self._publish()
-        current = self._ledger.current or generation
-        steps, vrps = len(current.history.steps), current.stored.table.vrp_count
-        self._log.info("recovered", serial=current.serial, vrps=vrps, steps=steps, is_stale=self._ledger.is_silent)
+        self._note_recovered(self._ledger.current or generation)
 
     async def run(self) -> None:
         """Do what is due, for ever."""
-        while True:
-            self._confirm()
-            now = self._clock()  # one moment for both: data that turned stale in between would be noticed by neither
-            try:
-                self._control_gate(now)
-            except OSError as error:  # another program took the port while it was closed
-                self._log.error("routers can't be let in again", reason=error.strerror)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self.agenda.pause_s(now))
-            now = self._clock()
-            self.agenda.clock_read(now)
-            task = self.agenda.due(now)
-            if task in (None, Task.LOAD) and self._wanted.is_set():
-                task = Task.LOAD
-                self._wanted.clear()
-            if task is not None:
-                await self._do(task)
+        try:
+            while True:
+                await self._turn()
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+
+    async def _turn(self) -> None:
+        self._confirm()
+        now = self._clock()  # one moment for both: data that turned stale in between would be noticed by neither
+        self._let_in_or_out(now)
+        await self._pause(now)
+        now = self._clock()
+        self.agenda.clock_read(now)
+        task = self.agenda.due(now)
+        if task in (None, Task.LOAD) and self._wanted.is_set() and not self._is_looking:
+            task = Task.LOAD
+            self._wanted.clear()
+        if task is Task.LOAD:
+            # A server may take minutes to answer; what expires meanwhile does not wait for it.
+            self.agenda.load_at = math.inf
+            self._looking = asyncio.create_task(self._do(task))
+        elif task is not None:
+            await self._do(task)
+
+    @property
+    def _is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
+
+    async def _pause(self, now: float) -> None:
+        """Until something is due, wanted, or what is under way has ended."""
+        if self._looking is not None and self._looking.done():
+            self._looking = None
+        awaited = asyncio.create_task(self._wanted.wait()) if self._looking is None else self._looking
+        try:
+            await asyncio.wait([awaited], timeout=self.agenda.pause_s(now))
+        finally:
+            if awaited is not self._looking:
+                awaited.cancel()
 
     async def watch(self) -> None:
         """Trigger a look whenever SLURM files are replaced, come or go (see `sources.fetch.feed` for the sources)."""
@@ -148,10 +153,11 @@ class Loader:
     async def _do(self, task: Task) -> None:
         """One task. Whatever goes wrong, what is published goes on being served."""
         try:
-            if task is Task.LOAD:
-                await self._load()
-            elif self.agenda.built_at is not None:
-                await self._take_away(task, self.agenda.built_at)
+            async with self._looks.bench:
+                if task is Task.LOAD:
+                    await self._load()
+                elif self.agenda.built_at is not None:
+                    await self._take_away(task, self.agenda.built_at)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a bug: loud, but no reason to leave the routers
@@ -171,7 +177,8 @@ class Loader:
                 self.agenda.failed(now)
                 return
         except (SourceError, StoreError) as error:
-            self._failed(error)
+            self._missed(error)
+            self.agenda.failed(self._clock())
             return
         finally:
             self._end_silence(now)
@@ -216,22 +223,6 @@ class Loader:
                 ahead_s = round(part.source.built_at - now)
                 self._log.warning("source is dated in the future", source=place.status.location, ahead_s=ahead_s)
 
-    def _failed(self, error: PyrtrError) -> None:
-        status = self.status
-        status.error = str(error)
-        status.failure_count += 1
-        self.agenda.failed(self._clock())
-        self._ledger.store.discard_new()
-        self._note_storage(error)
-        if isinstance(error, StoreError):
-            self._log.error("state can't be stored", reason=status.error)
-        else:
-            self._log.error("source refused", source=status.location, reason=status.error)
-
-    def _note_storage(self, error: PyrtrError) -> None:
-        if isinstance(error, StoreError):
-            self.status.storage_error = str(error)
-
     def _is_held(self, report: Report, now: float) -> bool:
         """Whether the load is to wait for an operator's word (see `guard`)."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
@@ -258,10 +249,12 @@ class Loader:
         self.status.held = self.agenda.held_since = self._accepted = None
 
     def _confirm(self) -> None:
-        """A protocol may have said that what it gave before still holds."""
-        moments = [place.built_at for place in self.places if place.status.is_used and place.feed.confirmed_at]
-        if self.agenda.built_at is not None and moments:
-            self.agenda.built_at = max(self.agenda.built_at, *(moment for moment in moments if moment is not None))
+        """A protocol may have said that what it gave before still holds, or that it does not any more."""
+        used = {place: place.built_at or 0.0 for place in self.places if place.status.is_used}
+        if self.agenda.built_at is not None and any(place.feed.confirmed_at for place in used):
+            newest = max(used, key=lambda place: used[place])
+            self.agenda.built_at = used[newest]
+            self.agenda.max_age_s = self.agenda.policy.limit_s(newest.max_age_s)
 
     # Making, committing, publishing
 
@@ -275,7 +268,8 @@ class Loader:
             self.agenda.expired(self._clock(), has_failed=True)
             self._ledger.store.discard_new()
             self.status.expiry_error = str(error)
-            self._note_storage(error)
+            if isinstance(error, StoreError):
+                self.status.storage_error = str(error)
             self._log.error("payload can't be taken away", task=task, reason=str(error))
             return False
         self.status.expiry_error = None
@@ -289,9 +283,10 @@ class Loader:
         stored = await asyncio.to_thread(read_table, paths.table)
         if stored.digest != report.digest:
             raise StoreError(f"{paths.table} is not what was written")
-        is_changed = current is None or report.change_count > 0 or not report.is_proved
+        is_own = current is not None and not current.upstream
+        is_changed = not is_own or report.change_count > 0 or not report.is_proved
         step = None
-        if current is not None and report.has_delta:
+        if current is not None and is_own and report.has_delta:
             step = Step(current.serial, await asyncio.to_thread(read_delta, paths.delta), current.content)
         shares = () if current is None else current.shares
         slurm = None if current is None else current.slurm
@@ -371,17 +366,6 @@ class Loader:
         self.slurm.status.filtered = {} if report.slurm is None else report.slurm.filtered
         self.slurm.status.added = {} if report.slurm is None else report.slurm.added
 
-    def _adopt(self, generation: Generation) -> None:
-        next_expiry = generation.next_expiry
-        self.agenda.next_expiry = generation.stored.facts.next_expiry if next_expiry is None else next_expiry
-        self.agenda.built_at = generation.built_at
-        self.agenda.max_age_s = self.agenda.policy.limit_s(generation.max_age_s)
-        self.agenda.is_withdrawn = generation.is_withdrawn
-
-    def _publish(self) -> None:
-        self._control_gate(self._clock())
-        self._ledger.publish()
-
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""
         current = self._ledger.current
@@ -391,7 +375,3 @@ class Loader:
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.
         if current.is_withdrawn or not self.agenda.policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now):
             self._publish()
-
-    def _control_gate(self, now: float) -> None:
-        is_closed = self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(now)
-        self._gate(not is_closed)

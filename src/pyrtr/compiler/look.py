@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,9 @@ class Looks:
         slurm: the locations of SLURM files.
         ledger: what is current.
         policy: when data is stale, and what becomes of it then.
+
+    Attributes:
+        bench: held by who has a table made and decides on it, one at a time; free while a location is waited for.
     """
 
     def __init__(
@@ -59,11 +62,12 @@ class Looks:
         self._merge = merge
         self._ledger = ledger
         self._policy = policy
+        self.bench = asyncio.Lock()
         self._refused_slurm: bytes | None = None
         self._log = get_logger()
 
     async def look(self, now: float) -> Attempt:
-        """Look once, at Unix time `now`. What was made lies at the ledger's new paths.
+        """Look once, at Unix time `now`, with the bench in hand. What was made lies at the ledger's new paths.
 
         Raises:
             SourceError: no location gives anything, or SLURM files can't be used and there are none in force.
@@ -95,6 +99,15 @@ class Looks:
         """It is not accepted."""
         self._ledger.store.discard_new()
         attempt.clean_up()
+
+    @contextlib.asynccontextmanager
+    async def _free_bench(self) -> AsyncIterator[None]:
+        """Let others at the bench: nothing of ours lies on it."""
+        self.bench.release()
+        try:
+            yield
+        finally:
+            await self.bench.acquire()
 
     async def _first_good(self, slurm: SlurmFound | None, now: float) -> Attempt:
         """The first place in order that gives fresh data, unless another is in use and it has yet to prove itself.
@@ -134,7 +147,9 @@ class Looks:
             SourceError: it gives nothing.
             StoreError: what was made can't be written.
         """
-        attempt = await self._made({place: await place.look(now)}, slurm, now)
+        async with self._free_bench():
+            found = await place.look(now)
+        attempt = await self._made({place: found}, slurm, now)
         if attempt.report is not None and (refusal := attempt.report.inputs[0].refusal) is not None:
             self.discard(attempt)
             place.forget()
@@ -148,7 +163,8 @@ class Looks:
             SourceError: no place gives anything.
             StoreError: what was made can't be written.
         """
-        results = await asyncio.gather(*(place.look(now) for place in self.places), return_exceptions=True)
+        async with self._free_bench():
+            results = await asyncio.gather(*(place.look(now) for place in self.places), return_exceptions=True)
         refusals: dict[Place, str] = {}
         found: dict[Place, Found | None] = {}
         for place, result in zip(self.places, results, strict=True):
@@ -215,7 +231,8 @@ class Looks:
         current = self._ledger.current
         in_force = None if current is None else current.slurm
         try:
-            found = await self.slurm.look()
+            async with self._free_bench():
+                found = await self.slurm.look()
         except SourceError as error:
             self._refuse_slurm(str(error))
             if in_force is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyrtr.compiler.failover import Standing
 from pyrtr.compiler.job import Input, InputReport
-from pyrtr.errors import SourceError
 from pyrtr.sources.base import Feed, Found, SourceReport, Validators
 from pyrtr.sources.location import Location
 from pyrtr.store.database import ShareRecord
@@ -53,9 +53,7 @@ class Place:
     """
 
     def __init__(self, kind: str, location: Location, feed: Feed) -> None:
-        # A location may hold a password, which has no business in the state folder.
-        name = location.text.encode("utf-8", "surrogateescape")
-        self.key = f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
+        self.key = key_of(kind, location)
         self.feed = feed
         self.share: ShareRecord | None = None
         self.standing = Standing()
@@ -79,11 +77,7 @@ class Place:
             SourceError: nothing can be had.
         """
         self.status.last_attempt = now
-        try:
-            found = await self.feed.look(self._known)
-        except SourceError as error:
-            self.failed(str(error), is_left=False)
-            raise
+        found = await self.feed.look(self._known)
         if found is None:
             self.status.unchanged_count += 1
         return found
@@ -108,6 +102,19 @@ class Place:
             return None
         return max(self.share.source.built_at, self.feed.confirmed_at or 0.0)
 
+    @property
+    def max_age_s(self) -> float | None:
+        """Seconds after which the source itself holds what was accepted to be stale; None if it does not say."""
+        if self.share is None or self.built_at is None:
+            return None
+        if self.feed.expires_at is not None:
+            return max(0.0, self.feed.expires_at - self.built_at)
+        return self.share.max_age_s
+
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What the feed has to tell besides."""
+        return self.feed.details()
+
     def input(self, found: Found | None, folder: Path, new_share: Path) -> Input:
         """Its part in a compilation: what was found just now, or what was accepted from it before.
 
@@ -117,7 +124,6 @@ class Place:
             new_share: where the compilation is to write what was found.
         """
         share = self.share
-        max_age_s = share.max_age_s if found is None and share is not None else found.max_age_s if found else None
         return Input(
             location=self.status.location,
             kind=self._kind,
@@ -127,7 +133,7 @@ class Place:
             share=None if share is None else str(folder / share.file),
             share_digest=None if share is None else share.digest,
             built_at=self.built_at or 0.0,
-            max_age_s=max_age_s,
+            max_age_s=self.max_age_s if found is None else found.max_age_s,
             new_share=str(new_share),
         )
 
@@ -143,6 +149,12 @@ class Place:
             source=report.source,
             max_age_s=found.max_age_s,
         )
+
+
+def key_of(kind: str, location: Location) -> str:
+    """Names a datasource and a location. The latter may hold a password, which has no business in the state folder."""
+    name = location.text.encode("utf-8", "surrogateescape")
+    return f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
 
 
 def combined(sources: list[SourceReport]) -> SourceReport:

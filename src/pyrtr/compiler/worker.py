@@ -118,7 +118,8 @@ class _Share:
 
     def stale_at(self, max_age_s: float) -> float:
         """When it turns stale."""
-        return self.built_at + min(max_age_s, self.place.max_age_s or math.inf)
+        own = self.place.max_age_s
+        return self.built_at + (max_age_s if own is None else min(max_age_s, own))
 
 
 def _share(place: Input, now: float, watch: Stopwatch) -> _Share:

@@ -12,6 +12,7 @@ from collections.abc import MutableMapping
 from pyrtr.errors import PyrtrError
 
 FIRST_DESCRIPTOR = 3
+NAMES = ("rtr", "tls", "ssh", "http")
 
 
 class ActivationError(PyrtrError):
@@ -19,7 +20,7 @@ class ActivationError(PyrtrError):
 
 
 def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket]]:
-    """The handed-over TCP sockets, by LISTEN_FDNAMES (`rtr`, `http`); what has another name counts as `rtr`.
+    """The handed-over TCP sockets, by LISTEN_FDNAMES (`NAMES`); what has another name counts as `rtr`.
 
     Takes the variables out of `environ`, so that no child believes that they are meant for it.
 
@@ -40,6 +41,6 @@ def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket
             sock.setblocking(False)
         except OSError as error:
             raise ActivationError(f"descriptor {descriptor} of LISTEN_FDS is no socket: {error.strerror}") from error
-        name = names[place] if place < len(names) and names[place] in ("rtr", "http") else "rtr"
+        name = names[place] if place < len(names) and names[place] in NAMES else "rtr"
         found.setdefault(name, []).append(sock)
     return found

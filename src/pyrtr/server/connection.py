@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never, cast
 
 from pyrtr.logs import get_logger, printable
+from pyrtr.server.peers import Peer
 from pyrtr.server.pump import Pump
 from pyrtr.session.actions import Action, Close, Note, Respond, Send
-from pyrtr.session.cache import CacheSession
+from pyrtr.session.cache import CacheSession, Phase
 from pyrtr.wire.enums import ErrorCode
 from pyrtr.wire.errors import ProtocolError
 from pyrtr.wire.image import Image
@@ -18,9 +21,21 @@ from pyrtr.wire.image import Image
 if TYPE_CHECKING:
     from pyrtr.server.registry import Registry
 
+
+class Transport(StrEnum):
+    """What carries a conversation."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    SSH = "ssh"
+
+
 # How long a router may take to read our last words and close its side. Closing at once, with octets of the router's
 # unread, would send a reset, which can overtake and destroy them.
 LINGER_S = 5.0
+
+# What may be handed over at once. TLS and SSH encrypt it into a copy, and keep that for a router that does not read.
+SLICE_BYTES = {Transport.TCP: 2**20, Transport.TLS: 2**16, Transport.SSH: 2**16}
 
 
 class Connection(asyncio.Protocol):
@@ -28,22 +43,30 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         session: the conversation.
-        address: "ADDR:PORT" of the router.
+        transport: what carries it.
+        peer: the router; `address` is its "ADDR:PORT".
         connected_at: Unix time.
         bytes_received, bytes_sent: octets, the latter as they were handed to the transport.
         full_sync_s, delta_sync_s: how long the last response of either kind took, None before the first.
         close_reason: why it ends; empty while nobody decided.
+        is_reset: whether the router has reset it.
     """
 
-    def __init__(self, registry: Registry, session: CacheSession) -> None:
+    def __init__(
+        self, registry: Registry, session: CacheSession, transport: Transport, peer: Peer, left: Callable[[], None]
+    ) -> None:
         self.session = session
-        self.address = ""
+        self.transport = transport
+        self.peer = peer
+        self.address = peer.name
         self.connected_at = time.time()
         self.bytes_received = 0
         self.bytes_sent = 0
         self.full_sync_s: float | None = None
         self.delta_sync_s: float | None = None
         self.close_reason = ""
+        self.is_reset = False
+        self._left = left
         self._registry = registry
         self._publisher = registry.publisher
         self._loop = asyncio.get_running_loop()
@@ -61,12 +84,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
         self._transport = cast("asyncio.Transport", transport)
-        host, port, *_ = self._transport.get_extra_info("peername") or ("unknown", 0)
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._log = self._log.bind(router=self.address)
-        self._pump = Pump(self._transport, self._registry.slice_bytes, self._pumped)
+        self._pump = Pump(self._transport, self._slice_bytes, self._pumped)
         self._registry.add(self)
-        self._log.info("router connected")
+        self._log.info("router connected", transport=self.transport)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         self.bytes_received += len(data)
@@ -76,7 +97,7 @@ class Connection(asyncio.Protocol):
         # A router may close its sending side and still wait for the answer.
         self._has_eof = True
         self._close_when_idle()
-        return True
+        return self.transport is not Transport.TLS  # which ends both directions at once, after what it was handed
 
     def pause_writing(self) -> None:  # noqa: D102
         self.session.blocked(self._publisher.current, self._loop.time())
@@ -94,7 +115,9 @@ class Connection(asyncio.Protocol):
         self._actions.clear()
         reason = self.close_reason or (f"connection lost: {exc}" if exc else "closed by the router")
         self._registry.sending.discard(self)
+        self.is_reset = isinstance(exc, ConnectionResetError)
         self._registry.remove(self)
+        self._left()
         self._log.info("router disconnected", reason=printable(reason))
 
     # What the server asks
@@ -183,6 +206,9 @@ class Connection(asyncio.Protocol):
         self.bytes_sent += len(head) + len(image.body) + len(tail)
         self._pump.start(head, image.body, tail)
 
+    def _slice_bytes(self) -> int:
+        return min(SLICE_BYTES[self.transport], self._registry.slice_bytes(self))
+
     def _pumped(self) -> None:
         """The response has been handed over to the transport."""
         response, self._response = self._response, None
@@ -200,16 +226,17 @@ class Connection(asyncio.Protocol):
         self.close_reason = self.close_reason or reason
         if self._transport.is_closing():
             return
-        if abort:
+        if abort and (self._pump.is_cut or self._pump.is_paused):  # else all was handed over, and can arrive
             self._transport.abort()
-        elif self._has_eof:
-            self._transport.close()
+        elif self._has_eof or self.transport is not Transport.TCP:
+            self._transport.close()  # TLS and SSH tell the router, and give it as long to answer
         else:
             self._transport.write_eof()
             self._loop.call_later(LINGER_S, self._transport.abort)
 
     def _close_when_idle(self) -> None:
-        is_idle = self._response is None and not self._actions and not self.session.has_more
+        is_waiting = self.session.has_more or self.session.phase is Phase.WAITING
+        is_idle = self._response is None and not self._actions and not is_waiting
         if self._has_eof and is_idle and not self._transport.is_closing():
             self.close_reason = self.close_reason or "closed by the router"
             self._transport.close()

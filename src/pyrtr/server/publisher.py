@@ -35,6 +35,7 @@ class Published:
         history: the steps that lead to `serial`.
         published_at: Unix time at which this serial came to be.
         metadata: the source's own.
+        may_catch_up: whether sessions and serials are those of another pyRTR, which is followed.
     """
 
     timing: Timing
@@ -45,6 +46,7 @@ class Published:
     history: History = field(default_factory=History)
     published_at: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    may_catch_up: bool = False
     _snapshots: dict[Version, SharedImage] = field(default_factory=dict, repr=False)
     _deltas: OrderedDict[tuple[Version, int], SharedImage] = field(default_factory=OrderedDict, repr=False)
 

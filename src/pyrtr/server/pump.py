@@ -14,17 +14,19 @@ class Pump:
     """Sends one response after another through one transport.
 
     Args:
-        transport: where to; its write limits are set to zero, so that it says when it has given away everything.
+        transport: where to; its write limits are set so that it says when it has given away everything.
         slice_bytes: how much may be handed over at once now.
         done: called in a turn of its own when the whole response has been handed over.
 
     Attributes:
         is_paused: whether the transport holds octets that it could not give away yet.
+        is_cut: whether a response was stopped before all of it was handed over.
     """
 
     def __init__(self, transport: asyncio.Transport, slice_bytes: Callable[[], int], done: Callable[[], None]) -> None:
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(high=1, low=0)  # with a high mark of 0 uvloop's TLS pauses, and never resumes
         self.is_paused = False
+        self.is_cut = False
         self._transport = transport
         self._slice_bytes = slice_bytes
         self._done = done
@@ -49,6 +51,7 @@ class Pump:
 
     def stop(self) -> None:
         """Let go of the image."""
+        self.is_cut = self.is_cut or self._rest is not None
         self._rest = None
 
     def _pump(self) -> None:

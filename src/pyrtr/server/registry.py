@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from pyrtr.server.connection import Connection
+from pyrtr.server.advice import Advice
+from pyrtr.server.connection import Connection, Transport
+from pyrtr.server.limits import Limits
+from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
+from pyrtr.server.refusals import Refusals
 from pyrtr.session.cache import CacheSession
 from pyrtr.wire.enums import ErrorCode, Version
 
@@ -29,23 +34,29 @@ class Registry:
         sending: those of them that an image is being sent to.
         totals: counters of connections that have ended, as `tally` has them.
         accepted_count: connections since the start.
+        limits: who may connect.
+        refusals: who was turned away.
     """
 
-    def __init__(self, publisher: Publisher, lowest: Version, highest: Version) -> None:
+    def __init__(self, publisher: Publisher, lowest: Version, highest: Version, limits: Limits | None = None) -> None:
         self.publisher = publisher
         self.connections: set[Connection] = set()
         self.sending: set[Connection] = set()
         self.totals: Counter[tuple[str, str]] = Counter()
         self.accepted_count = 0
+        self.limits = limits or Limits()
+        self.refusals = Refusals()
+        self._advice = Advice()
         self._lowest = lowest
         self._highest = highest
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         publisher.subscribe(self._published)
 
-    def connect(self) -> Connection:
-        """A connection for a router that has just been accepted."""
-        return Connection(self, CacheSession(self._lowest, self._highest))
+    def connect(self, transport: Transport, peer: Peer, left: Callable[[], None] = lambda: None) -> Connection:
+        """A connection for a router that may come in; `left` is called when it is over."""
+        highest = self.limits.highest_version(peer.address, self._highest)
+        return Connection(self, CacheSession(self._lowest, highest), transport, peer, left)
 
     def add(self, connection: Connection) -> None:
         """The router is connected."""
@@ -58,11 +69,17 @@ class Registry:
         if connection in self.connections:
             self.connections.remove(connection)
             self.totals.update(tally(connection))
+            self._advice.ended(connection, connection.peer.address, time.time() - connection.connected_at)
         if not self.connections:
             self._is_empty.set()
 
-    def slice_bytes(self) -> int:
-        """How much of an image one router may be handed at once."""
+    def slice_bytes(self, connection: Connection) -> int:
+        """How much of an image a router may be handed at once.
+
+        One that asks for the whole table again on one connection gets the least while others are sent to, too.
+        """
+        if connection.session.full_responses > 1 and len(self.sending) > 1:
+            return MIN_SLICE_BYTES
         return max(MIN_SLICE_BYTES, min(MAX_SLICE_BYTES, TURN_BYTES // max(1, len(self.sending))))
 
     def drop(self) -> None:

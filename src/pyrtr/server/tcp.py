@@ -6,37 +6,46 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
 
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
+from pyrtr.server.connection import Transport
 from pyrtr.server.descriptors import FOR_HTTP, FOR_LOADING, require_spare
+from pyrtr.server.md5 import Md5, Md5Error
+from pyrtr.server.peers import Peer
 from pyrtr.server.registry import Registry
+from pyrtr.session.cache import STALL_RETRIES
 
 BACKLOG = 4096
 ACCEPTS_PER_TURN = 64
 # Out of descriptors or memory: nothing gets better by trying at once, and the routers that are connected go on.
 OVERLOAD_PAUSE_S = 0.5
 _OVERLOAD = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# 8210bis §9: keep-alives are on. A router that is gone without a word is noticed after two minutes.
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+# 8210bis §9: keep-alives are on, and a router that takes nothing for three Retry Intervals is given up. What the kernel
+# has taken off our hands, only the kernel can time: TCP_USER_TIMEOUT. It counts for keep-alives, too: a router that is
+# gone without a word is noticed after three Retry Intervals.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15))
 
 
 class BindError(PyrtrError):
     """An address or port can't be listened on."""
 
 
-def bind(hosts: Iterable[str], port: int) -> list[socket.socket]:
+def bind(hosts: Iterable[str], port: int, md5: Md5 | None = None) -> list[socket.socket]:
     """Listen on `port` of all addresses of `hosts`; with port 0, on one free port of all of them.
 
     Raises:
+        Md5Error: peers could not be made to sign.
         BindError: a name does not resolve, or an address can't be bound; nothing is listened on then.
     """
     sockets: list[socket.socket] = []
     try:
         for host in hosts:
-            port = _bind_host(host, port, sockets)
+            port = _bind_host(host, port, sockets, md5)
     except BaseException:
         for sock in sockets:
             sock.close()
@@ -44,7 +53,7 @@ def bind(hosts: Iterable[str], port: int) -> list[socket.socket]:
     return sockets
 
 
-def _bind_host(host: str, port: int, sockets: list[socket.socket]) -> int:
+def _bind_host(host: str, port: int, sockets: list[socket.socket], md5: Md5 | None) -> int:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:  # the latter for a label of more than 63 characters
@@ -66,8 +75,13 @@ def _bind_host(host: str, port: int, sockets: list[socket.socket]) -> int:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((address[0], port or _free_port(family, address), *address[2:]))
+            if md5 is not None:
+                md5.protect(sock)
             sock.listen(BACKLOG)
             sock.setblocking(False)
+        except Md5Error:
+            sock.close()
+            raise
         except OSError as error:
             sock.close()
             if error.errno == errno.EADDRNOTAVAIL:  # such as ::1 of localhost where IPv6 is switched off
@@ -93,16 +107,50 @@ def _free_port(family: int, address: tuple[Any, ...]) -> int:
         return port
 
 
+class Door(Protocol):
+    """How routers come in by one transport."""
+
+    @property
+    def transport(self) -> Transport:
+        """Which."""
+
+    async def enter(self, router: socket.socket, peer: Peer) -> None:
+        """Begin the conversation with a router that has been accepted, or turn it away.
+
+        Args:
+            router: its socket, which does not block.
+            peer: who it is.
+
+        Raises:
+            OSError: it went away meanwhile.
+        """
+
+
+class TcpDoor:
+    """Takes in routers over plain TCP."""
+
+    transport = Transport.TCP
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def enter(self, router: socket.socket, peer: Peer) -> None:
+        """Begin the conversation."""
+        connect = partial(self._registry.connect, self.transport, peer, peer.left)
+        await asyncio.get_running_loop().connect_accepted_socket(connect, router)
+
+
 class Listener:
-    """Accepts routers on bound sockets.
+    """Accepts routers on bound sockets, each by its door.
 
     Out of descriptors, the event loop's own server takes the waiting connections and closes them without a word, which
     some routers read as a cache that is too old for their version. Here they wait.
     """
 
-    def __init__(self, sockets: list[socket.socket], registry: Registry) -> None:
-        self._sockets = sockets
+    def __init__(self, doors: Mapping[socket.socket, Door], registry: Registry, md5: Md5 | None = None) -> None:
+        self._doors = doors
         self._registry = registry
+        self._md5 = md5
         self._loop = asyncio.get_running_loop()
         self._log = get_logger()
         self._starting: set[asyncio.Task[None]] = set()
@@ -113,7 +161,7 @@ class Listener:
     def start(self) -> None:
         """Begin to accept."""
         if self._is_open:
-            for sock in self._sockets:
+            for sock in self._doors:
                 sock.listen(BACKLOG)  # a socket that was handed over may have been closed by the program before us
                 self._loop.add_reader(sock, self._accept, sock)
 
@@ -122,7 +170,7 @@ class Listener:
         if is_open == self._is_open:
             return
         self._is_open = is_open
-        for sock in self._sockets:
+        for sock in self._doors:
             if is_open:
                 sock.listen(BACKLOG)
                 self._loop.add_reader(sock, self._accept, sock)
@@ -133,7 +181,7 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening."""
-        for sock in self._sockets:
+        for sock in self._doors:
             self._ignore(sock)
             sock.close()
 
@@ -146,7 +194,7 @@ class Listener:
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 require_spare(sock, FOR_LOADING + FOR_HTTP)
-                router, _ = sock.accept()
+                router, name = sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -156,7 +204,13 @@ class Listener:
                     return
                 self._log.debug("accept failed", error=error.strerror)  # that router went away: on to the next
                 continue
-            task = self._loop.create_task(self._start(router))
+            peer, door = Peer.of(name), self._doors[sock]
+            if reason := self._registry.limits.refusal(peer.address):
+                self._registry.refusals.refuse(door.transport, reason, peer.name)
+                router.close()
+                continue
+            peer = replace(peer, left=self._registry.limits.come_in(peer.address))
+            task = self._loop.create_task(self._enter(door, router, peer))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
@@ -169,15 +223,20 @@ class Listener:
         del self._pauses[sock]
         self._loop.add_reader(sock, self._accept, sock)
 
-    async def _start(self, router: socket.socket) -> None:
+    async def _enter(self, door: Door, router: socket.socket, peer: Peer) -> None:
         try:
             router.setblocking(False)
             router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 router.setsockopt(socket.IPPROTO_TCP, option, value)
-            await self._loop.connect_accepted_socket(self._registry.connect, router)
+            stall_ms = STALL_RETRIES * self._registry.publisher.current.timing.retry * 1000
+            router.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
+            if self._md5 is not None:
+                self._md5.protect_peer(router, peer)
+            await door.enter(router, peer)
         except OSError as error:  # it went away meanwhile
             self.accept_errors += 1
+            peer.left()
             self._log.debug("router lost while it was accepted", error=error.strerror)
             with contextlib.suppress(OSError):
                 router.close()

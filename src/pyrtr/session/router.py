@@ -26,6 +26,7 @@ from types import MappingProxyType
 from pyrtr.payload.serial import State, is_newer
 from pyrtr.payload.table import PayloadTable
 from pyrtr.session.actions import Close, Note, Send
+from pyrtr.session.negotiation import Negotiation
 from pyrtr.wire.codec import decode, encode
 from pyrtr.wire.enums import HIGHEST_ERROR_CODE, PDU_TYPES, ErrorCode, PduType, Version
 from pyrtr.wire.errors import ProtocolError
@@ -49,9 +50,6 @@ RESPONSE_S = 600.0
 FIRST_PAUSE_S = 1.0
 # A cache that notifies without end is asked no more often; 8210bis §8.2 allows it one a minute.
 NOTIFY_PAUSE_S = 1.0
-# How long a version is kept that was guessed from a silent close; doubles up to the second as long as it is all we get.
-CLIMB_S = 3600.0
-MAX_CLIMB_S = 86400.0
 # Error Reports that do not end a session, from one query to the next; nothing sensible sends more.
 MAX_NON_FATAL_REPORTS = 4
 
@@ -126,7 +124,6 @@ class RouterSession:
 
     Attributes:
         phase: where the conversation stands.
-        version: the version agreed on this connection, None before that.
         held: what the cache said last, None if that is nothing or must not be used any more.
         trouble: why the cache does not answer, in words; None while it does, or none has been tried yet.
         connect_at: in CLOSED, when to open the next connection.
@@ -141,24 +138,16 @@ class RouterSession:
         highest: Version = Version.V2,
     ) -> None:
         self.phase = Phase.CLOSED
-        self.version: Version | None = None
         self.held: Held | None = None
         self.trouble: str | None = None
         self.connect_at = 0.0
-        self._lowest, self._highest = lowest, highest
+        self._negotiation = Negotiation(lowest, highest)
         self._floor_s, self._ceiling_s = floor_s, ceiling_s
         self._timing = Timing()
         self._failures = 0
-        # Negotiation
-        self._asked_version = highest
-        self._is_stepping = False  # the next connection begins with the version that this one came down to
-        self._is_guessed = False  # that version comes from a silent close, which may have meant something else
-        self._climb_pause_s = CLIMB_S
-        self._climb_at: float | None = None
         # The connection
         self._buffer = bytearray()
         self._has_heard = False
-        self._has_stepped = False
         self._reports = 0
         self._told_session_id: int | None = None
         # The query under way, or the next one
@@ -171,43 +160,46 @@ class RouterSession:
         self._response_deadline: float | None = None
 
     @property
+    def version(self) -> Version | None:
+        """The version agreed on this connection, None before that."""
+        negotiation = self._negotiation
+        return negotiation.version if negotiation.is_agreed and self.phase is not Phase.CLOSED else None
+
+    @property
     def deadline(self) -> float | None:
         """When `timer` is to be called, if nothing else happens before; None while there is no connection."""
-        other = self._climb_at if self.phase is Phase.WAITING else self._response_deadline
+        if self.phase is Phase.CLOSED:
+            return None
+        other = self._negotiation.climb_at if self.phase is Phase.WAITING else self._response_deadline
         return min((moment for moment in (self._deadline, other) if moment is not None), default=None)
 
     # The connection
 
     def opened(self, now: float) -> list[RouterAction]:
         """A connection is open: ask."""
-        if not self._is_stepping:
-            self._asked_version, self._is_guessed = self._highest, False
-        self._buffer.clear()
-        self.version = self._told_session_id = None
-        self._has_heard = self._has_stepped = False
+        self._negotiation.opened()
+        self._told_session_id = None
+        self._has_heard = False
         return self._ask(now)
 
     def failed(self, reason: str, now: float) -> None:
         """No connection could be opened."""
-        self._is_stepping = False
         self._lose(reason, now)
 
     def closed(self, reason: str, now: float) -> None:
         """The connection has ended, and not by a `Close`."""
         if self.phase is Phase.CLOSED:
             return
+        negotiation = self._negotiation
         was_silent = self.phase is Phase.ASKING and not self._has_heard
-        is_known_to_speak_it = self.held is not None and self.held.version is self._asked_version
+        is_known_to_speak_it = self.held is not None and self.held.version is negotiation.version
         self._end()
-        if was_silent and not is_known_to_speak_it and self._asked_version > self._lowest:
-            # Caches of old close without a word on a version that they do not know. So does one that crashes, which is
-            # why the lower version is not kept for ever.
-            self._step_down(Version(self._asked_version - 1), is_guessed=True)
+        if was_silent and not is_known_to_speak_it and negotiation.version > negotiation.lowest:
+            negotiation.step_down(Version(negotiation.version - 1), is_guessed=True)
             self.connect_at = now
-        elif self._was_refused:  # 8210bis §7 leaves it to the cache; the lower version gets a connection of its own
+        elif negotiation.is_refused:  # 8210bis §7 leaves it to the cache; the lower version gets its own connection
             self.connect_at = now
         else:
-            self._is_stepping = False
             self._lose(reason, now)
 
     def receive(self, data: bytes, now: float) -> list[RouterAction]:
@@ -224,10 +216,11 @@ class RouterSession:
         if self.deadline is None or now < self.deadline:
             return []
         if self.phase is not Phase.WAITING:
-            if self._was_refused:  # the cache keeps the connection, but does not go on with it
+            if self._negotiation.is_refused:  # the cache keeps the connection, but does not go on with it
                 return [self._reconnect("no answer on a connection that was refused", now)]
             return [self._drop(f"no answer within {SILENCE_S:.0f} s, or no end of it within {RESPONSE_S:.0f} s", now)]
-        if self._climb_at is not None and now >= self._climb_at:
+        climb_at = self._negotiation.climb_at
+        if climb_at is not None and now >= climb_at:
             return [self._reconnect("to try a higher version again", now)]
         return self._ask(now)
 
@@ -236,7 +229,7 @@ class RouterSession:
     def _ask(self, now: float) -> list[RouterAction]:
         if self.held is not None and now >= self.held.expires_at:
             self.held = None
-        held, version = self.held, self._asked_version
+        held, version = self.held, self._negotiation.version
         if held is None or held.version is not version or self._wants_all:
             self._query = ResetQuery()
         else:
@@ -285,9 +278,9 @@ class RouterSession:
             return None
         version, kind, length = _HEADER.unpack_from(self._buffer, at)
         low, high = HEADER_BYTES, MAX_PDU_BYTES
-        if version == self._asked_version and kind in PDU_TYPES[self._asked_version]:
+        if version == self._negotiation.version and kind in PDU_TYPES[self._negotiation.version]:
             if kind == PduType.END_OF_DATA:
-                low = high = _END_OF_DATA_BYTES[self._asked_version]
+                low = high = _END_OF_DATA_BYTES[self._negotiation.version]
             elif kind in _CACHE_BYTES:
                 low = high = _CACHE_BYTES[kind]
         if not low <= length <= high:
@@ -300,17 +293,17 @@ class RouterSession:
     def _received(self, pdu: bytes, now: float) -> list[RouterAction]:
         version, kind = pdu[:2]
         self._has_heard = True
-        if self.version is None:
+        if not self._negotiation.is_agreed:
             if kind == PduType.SERIAL_NOTIFY:
                 return []  # 8210bis §7: its version is guessed as long as none is agreed
-            if self._lowest <= version < self._asked_version:
+            if self._negotiation.lowest <= version < self._negotiation.version:
                 return self._answered_lower(Version(version), pdu, now)
         if kind == PduType.ERROR_REPORT:
             return self._reported(pdu, now)
-        if version != self._asked_version:
-            text = f"version {version} where version {self._asked_version} was asked for"
+        if version != self._negotiation.version:
+            text = f"version {version} where version {self._negotiation.version} was asked for"
             raise ProtocolError(ErrorCode.UNEXPECTED_PROTOCOL_VERSION, text, pdu)
-        if kind not in PDU_TYPES[self._asked_version]:
+        if kind not in PDU_TYPES[self._negotiation.version]:
             text = f"PDU type {kind} does not exist in version {version}"
             raise ProtocolError(ErrorCode.UNSUPPORTED_PDU_TYPE, text, pdu)
         if kind in PAYLOAD_BYTES:
@@ -320,7 +313,7 @@ class RouterSession:
             case Phase.ASKING, CacheResponse(session_id):
                 return self._begin(session_id, pdu, now)
             case Phase.ASKING, CacheReset() if isinstance(self._query, SerialQuery):
-                self._agree(now)
+                self._negotiation.agree(now)
                 self._wants_all = True
                 return [Note("cache reset received", {"serial": self._query.serial}), *self._ask(now)]
             case Phase.RECEIVING, EndOfData():
@@ -336,9 +329,9 @@ class RouterSession:
         if isinstance(self._query, SerialQuery) and session_id != self._query.session_id:
             text = f"session id {session_id} in answer to session id {self._query.session_id}"
             raise ProtocolError(ErrorCode.CORRUPT_DATA, text, pdu)
-        self._agree(now)
+        self._negotiation.agree(now)
         self._told_session_id = session_id
-        self._response = Response(self._asked_version)
+        self._response = Response(self._negotiation.version)
         self.phase = Phase.RECEIVING
         return []
 
@@ -363,13 +356,13 @@ class RouterSession:
         is_changed = held is None or (table != held.table if is_full else len(outcome.delta) > 0)
         if held is not None and not is_changed:
             table = held.table
-        self.held = Held(self._asked_version, state, table, timing, now)
+        self.held = Held(self._negotiation.version, state, table, timing, now)
         self.trouble, self._timing = None, timing
         self._failures = 0
         self._wants_all = False
         self._response = None
         actions: list[RouterAction] = [Confirmed(self.held, is_changed)]
-        if self._asked_version is Version.V2 and not outcome.is_ordered:
+        if self._negotiation.version is Version.V2 and not outcome.is_ordered:
             actions.insert(0, Note("payload out of order", {"serial": state.serial}, is_warning=True))
         if end.timing not in (None, timing):
             fields = {"told": end.timing, "taken": timing}
@@ -400,31 +393,10 @@ class RouterSession:
 
     # The version
 
-    @property
-    def _was_refused(self) -> bool:
-        """Whether this connection began with a higher version, and none is agreed yet."""
-        return self._is_stepping and self._has_stepped
-
-    def _agree(self, now: float) -> None:
-        if self.version is not None:
-            return
-        self.version = self._asked_version
-        self._is_stepping = False
-        if self._is_guessed:
-            self._climb_at = now + self._climb_pause_s
-            self._climb_pause_s = min(2 * self._climb_pause_s, MAX_CLIMB_S)
-        else:
-            self._climb_pause_s = CLIMB_S
-
-    def _step_down(self, version: Version, *, is_guessed: bool) -> None:
-        self._asked_version = version
-        self._is_stepping = self._has_stepped = True
-        self._is_guessed = is_guessed
-
     def _answered_lower(self, version: Version, pdu: bytes, now: float) -> list[RouterAction]:
         """The first answer is in a lower version: the cache has said what it speaks, by Error Report 4 or otherwise."""
-        requested = self._asked_version
-        self._step_down(version, is_guessed=False)
+        requested = self._negotiation.version
+        self._negotiation.step_down(version, is_guessed=False)
         note = Note("version stepped down", {"requested": requested.name, "offered": version.name})
         if pdu[1] == PduType.ERROR_REPORT and _code(pdu) == ErrorCode.UNSUPPORTED_PROTOCOL_VERSION:
             # 8210bis §7: the cache may keep the connection for the next query; if it does not, there is another.
@@ -442,16 +414,18 @@ class RouterSession:
         name = ErrorCode(report.code).name if is_known else "unassigned"
         note = Note("error report received", {"code": report.code, "name": name, "text": report.text}, is_warning=True)
         self._reports += 1
-        if version is self._asked_version and self._reports <= MAX_NON_FATAL_REPORTS:
+        if version is self._negotiation.version and self._reports <= MAX_NON_FATAL_REPORTS:
             match report.code:
                 case ErrorCode.NO_DATA_AVAILABLE if self.phase is Phase.ASKING:
-                    self._agree(now)
+                    self._negotiation.agree(now)
                     self.trouble = "the cache has no data yet"
                     self._wait(self._timing.retry, now)
                     return [note]
-                case ErrorCode.UNSUPPORTED_PROTOCOL_VERSION if self.version is None and version > self._lowest:
+                case ErrorCode.UNSUPPORTED_PROTOCOL_VERSION if (
+                    not self._negotiation.is_agreed and version > self._negotiation.lowest
+                ):
                     # It names the very version that it refuses, as some caches do: the one below is worth an attempt.
-                    self._step_down(Version(version - 1), is_guessed=True)
+                    self._negotiation.step_down(Version(version - 1), is_guessed=True)
                     return [note, *self._ask(now)]
                 case ErrorCode.CACHE_RESTART if version is Version.V2:
                     return [note]  # 8210bis §8.5: it will be back, and what it said still holds
@@ -470,9 +444,9 @@ class RouterSession:
         fields = {"code": int(error.code), "name": error.code.name, "text": error.text}
         actions: list[RouterAction] = [Note("protocol error", fields, is_warning=True)]
         is_about_report = len(error.erroneous_pdu) > 1 and error.erroneous_pdu[1] == PduType.ERROR_REPORT
-        if not is_about_report and error.code <= HIGHEST_ERROR_CODE[self._asked_version]:
+        if not is_about_report and error.code <= HIGHEST_ERROR_CODE[self._negotiation.version]:
             report = ErrorReport(error.code, error.erroneous_pdu, error.text)
-            actions.append(Send(encode(self._asked_version, report)))
+            actions.append(Send(encode(self._negotiation.version, report)))
         self._wants_all = True
         close = self._drop(f"the cache broke the protocol: {error.text}", now)
         self.connect_at = now + self._bounded(self._timing.retry)
@@ -486,18 +460,16 @@ class RouterSession:
 
     def _drop(self, reason: str, now: float) -> Close:
         self._end()
-        self._is_stepping = False
         self._lose(reason, now)
         return Close(reason)
 
     def _end(self) -> None:
         self.phase = Phase.CLOSED
-        self.version = None
         self._response = None
-        self._deadline = self._response_deadline = self._climb_at = None
         self._buffer.clear()
 
     def _lose(self, reason: str, now: float) -> None:
+        self._negotiation.give_up()
         pause_s = FIRST_PAUSE_S * 2 ** min(self._failures, 16)
         self._failures += 1
         self.trouble = reason

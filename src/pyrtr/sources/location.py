@@ -68,4 +68,4 @@ class Location:
 
 def masked(text: str) -> str:
     """The text without the user names and passwords of URLs in it."""
-    return re.sub(r"(?<=://)[^/?#,\s]*@", "***@", text)
+    return re.sub(r"(?<=://)[^,\s]*@", "***@", text)  # to the last @: a password may hold any sign, rightly or not

@@ -295,7 +295,7 @@ def feed(location: Location, folder: Path, options: Options) -> RtrFeed:
     if is_ssh and options.source_known_hosts is None:
         # Whoever stands in between could serve any set, and would be handed the password.
         raise SourceError(f"{location}: no way to know its host key: set SOURCE_KNOWN_HOSTS to a file with it")
-    name = hashlib.blake2b(location.text.encode(), digest_size=6).hexdigest()
+    name = hashlib.blake2b(location.text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
     order = Order(
         scheme=location.scheme,
         host=parts.hostname,

@@ -35,7 +35,7 @@ from pyrtr.store.database import (
     delta_digest,
 )
 from pyrtr.store.sessions import SessionIds
-from pyrtr.store.table_file import StoredTable, read_table
+from pyrtr.store.table_file import StoredTable, content_digest, read_table
 from pyrtr.wire.enums import Version
 
 MAX_SET_ASIDE = 3
@@ -251,7 +251,7 @@ class Store:
             metadata=record.metadata,
             shares=record.shares,
             slurm=record.slurm,
-            content=record.content,
+            content=record.content or content_digest(stored.table),  # earlier releases did not keep it
             next_expiry=record.next_expiry,
             max_age_s=record.max_age_s,
             upstream=record.upstream,

@@ -6,20 +6,23 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
-from pyrtr.web import changes, clients, copies, exposition, health
+from pyrtr.web import changes, clients, copies, exposition, generation, health
 from pyrtr.web.context import Context
 from pyrtr.web.limits import Limits
 from pyrtr.web.replies import json_reply
 
 __all__ = ["Context", "create_app"]
 
-PATHS = ("/clients", "/copies", "/copies/{version}", "/healthz", "/readyz", "/metrics", "/api/v1/accept")
+PATHS = (
+    "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
+    "/healthz", "/readyz", "/metrics", "/api/v1/accept",
+)  # fmt: skip
 
 
 def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
-    for group in (clients, copies, health, exposition, changes):
+    for group in (clients, copies, generation, health, exposition, changes):
         app.include_router(group.routes(context))
     app.add_middleware(Limits)
     app.add_exception_handler(HTTPException, _refuse)

@@ -79,7 +79,7 @@ def describe(connection: Connection, lag: Lag) -> dict[str, object]:
     return {
         "client": connection.address,
         "version": None if session.version is None else session.version.name,
-        "transport": "tcp",
+        "transport": str(connection.transport),
         "connected_since": iso_time(connection.connected_at),
         "session": None if held is None else held.session_id,
         "serial": None if held is None else held.serial,

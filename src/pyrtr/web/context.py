@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyrtr.compiler.loader import Loader
+from pyrtr.compiler.updater import Updater
+from pyrtr.server.doors import Doors
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener
@@ -23,17 +24,19 @@ class Context:
         settings: in force.
         rtr_addresses, http_addresses: "ADDR:PORT" of everything that is bound.
         listener: accepts routers; None where there is no RTR server.
+        doors: by which transports they come in; None as above.
         started_at: Unix time.
     """
 
     publisher: Publisher
     registry: Registry
-    loader: Loader
+    loader: Updater
     settings: Settings
     rtr_addresses: tuple[str, ...]
     http_addresses: tuple[str, ...]
     listener: Listener | None
     started_at: float
+    doors: Doors | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:

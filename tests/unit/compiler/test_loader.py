@@ -193,6 +193,29 @@ async def test_it_runs_by_itself(start):
     assert program.loader.status.success_count == 2
 
 
+async def test_what_ends_does_not_wait_for_a_server_that_takes_its_time(start, monkeypatch):
+    program = start()
+    program.load(SMALL, expires=int(NOW) + 1000)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    asked, empty = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(program.loader.places[0].feed, "look", slow)
+    monkeypatch.setattr(program.loader, "_clock", lambda: NOW + 999.9 + loop.time() - started)
+    program.publisher.subscribe(empty.set)
+    task = asyncio.create_task(program.loader.run())
+    await asyncio.wait_for(asked.wait(), 5)
+    assert program.payload == set(SMALL)
+    await asyncio.wait_for(empty.wait(), 5)
+    assert program.payload == set()
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+
+
 def test_a_load_that_is_cancelled_is_no_failure(start, monkeypatch):
     program = start()
     program.offer(SMALL)

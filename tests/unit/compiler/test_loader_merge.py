@@ -96,6 +96,7 @@ def test_a_failure_of_all_changes_nothing_and_names_each(failover):
     assert failover.payload == set(SMALL)
     assert all(f"{source}: " in str(failover.loader.status.error) for source in failover.sources)
     assert failover.loader.status.failure_count == 1
+    assert [place.status.failure_count for place in failover.loader.places] == [1, 1]
 
 
 def test_a_restart_stays_with_the_one_in_use(failover):
@@ -189,6 +190,7 @@ def test_a_failure_of_all_is_one(union):
         source.unlink()
     look(union)
     assert union.loader.status.failure_count == 1
+    assert [place.status.failure_count for place in union.loader.places] == [1, 1]
     assert all(f"{source}: " in str(union.loader.status.error) for source in union.sources)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import brotli
+import httpx
 import pytest
 import zstandard
 from tests.http_server import Answer, HttpServer, chunked, endless, response, silent
@@ -88,8 +89,9 @@ def test_what_is_known_is_asked_with(server, path):
 
 
 def test_validators_are_given_back_octet_for_octet(server, path):
-    server.answers["/json"] = response(BODY, ETag='"\xe9\xa0"')
-    assert get(server.url("/json"), path).validators == {"ETag": '"\xe9\xa0"'}
+    for etag in ('"\xe9\xa0"', '"\xc3\xa9"'):  # the latter could be taken for UTF-8
+        server.answers["/json"] = response(BODY, ETag=etag)
+        assert get(server.url("/json"), path).validators == {"ETag": etag}
 
 
 def test_not_modified_is_no_answer_to_one_who_knows_nothing(server, path):
@@ -337,11 +339,34 @@ WRONG: dict[str, Answer] = {
 }
 
 
+def assert_nothing_else_is_shown(error: BaseException) -> None:
+    """By a traceback."""
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_no_error_tells_a_secret(server, path, case):
     target = "/json?t0ken=t0ken"
     server.answers[target] = WRONG[case]
     with pytest.raises(SourceError) as caught:
         get(server.url(target, user="us3r:p4ss"), path, silence_s=0.05, octets=5000)
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None  # a traceback shows nothing else
+    assert_nothing_else_is_shown(caught.value)
     assert not any(secret in repr(caught.value) for secret in ("us3r", "p4ss", "t0ken", "dXMzcjpwNHNz"))
+
+
+def errors_of_httpx() -> list[Exception]:
+    kinds = [kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, httpx.RequestError)]
+    return [kind("http://us3r:p4ss@h/?t0ken") for kind in kinds if kind is not httpx.ProxyError]
+
+
+@pytest.mark.parametrize("error", [*errors_of_httpx(), httpx.InvalidURL("p4ss"), ValueError("p4ss")], ids=repr)
+def test_no_error_of_a_library_is_shown_as_it_is(path, monkeypatch, error):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(httpx.Client, "send", fail)
+    with pytest.raises(SourceError) as caught:
+        get("http://us3r:p4ss@h/?t0ken", path)
+    assert_nothing_else_is_shown(caught.value)
+    assert not any(secret in repr(caught.value) for secret in ("us3r", "p4ss", "t0ken"))

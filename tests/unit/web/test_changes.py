@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from tests.unit.web.world import World, published, world
 
 from pyrtr.compiler.guard import Loss, Losses
+from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.status import Held
 from pyrtr.settings import Settings
 
@@ -20,13 +21,19 @@ def hold(running: World) -> None:
     running.context.loader.status.held = Held(0.0, ("takes away 400 of 1000 VRPs",), LOSSES)
 
 
+def accepted(running: World) -> Losses | None:
+    loader = running.context.loader
+    assert isinstance(loader, Loader)
+    return loader._accepted
+
+
 async def test_the_token_lets_a_held_load_be_accepted():
     async with world(published(), Settings(http_token=TOKEN)) as running:
         hold(running)
         reply = await running.client.post(PATH, headers={"authorization": f"Bearer {TOKEN}"})
         assert reply.status_code == 200
         assert reply.json() == {"accepted": True, "result": "accepted: the load that takes away 400 of 1000 VRPs"}
-        assert running.context.loader._accepted == LOSSES
+        assert accepted(running) == LOSSES
 
 
 async def test_nothing_is_held_back():
@@ -57,7 +64,7 @@ async def test_nobody_else_changes_anything(header, challenge, text):
         assert reply.headers["www-authenticate"] == challenge
         assert reply.json()["error"].startswith(text)
         assert TOKEN not in reply.text
-        assert running.context.loader._accepted is None
+        assert accepted(running) is None
 
 
 async def test_without_a_token_nobody_changes_anything():
@@ -66,7 +73,7 @@ async def test_without_a_token_nobody_changes_anything():
         reply = await running.client.post(PATH, headers={"authorization": "Bearer "})
         assert reply.status_code == 403
         assert "HTTP_TOKEN is not set" in reply.json()["error"]
-        assert running.context.loader._accepted is None
+        assert accepted(running) is None
 
 
 async def test_refusals_are_logged_once_a_minute_without_what_was_tried():

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from structlog.testing import capture_logs
-from tests.certificates import Authority
+from tests.certificates import Authority, apart
 from tests.unit.web.test_server import GET, gone, paused, read_to_the_end
 from tests.unit.web.world import Served, large_table, published, served, world
 
@@ -32,11 +32,11 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def pem(authority: Authority) -> tuple[Path, Path]:
-    return authority.issue("cache", "127.0.0.1")
+    return apart(authority.issue("cache", ["127.0.0.1"]))
 
 
 def trusting(authority: Authority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=authority.path)
+    return ssl.create_default_context(cafile=authority.file)
 
 
 async def get(http: Served, authority: Authority, **options: object) -> httpx.Response:
@@ -117,7 +117,7 @@ async def test_a_reader_that_takes_nothing_is_dropped(authority, pem, monkeypatc
 
 
 async def test_new_files_are_for_new_connections(authority, pem):
-    other = authority.issue("other", "127.0.0.1")
+    other = apart(authority.issue("other", ["127.0.0.1"]))
     tls = HttpTls(*pem)
     async with world(published()) as running, served(create_app(running.context), tls) as http:
         before = await certificate(http, authority)

@@ -15,6 +15,7 @@ GOOD = Condition(
     age_s=60.0,
     max_age_s=3600.0,
     is_withdrawn=False,
+    divergence=None,
     slurm_error=None,
     failing=(),
     held=(),

@@ -24,7 +24,7 @@ from pyrtr.payload.table import PayloadTable
 from pyrtr.server.connection import Connection
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
-from pyrtr.server.tcp import Listener, bind
+from pyrtr.server.tcp import Listener, TcpDoor, bind
 from pyrtr.settings import Settings
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
@@ -116,7 +116,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
     )
     sockets = bind(["127.0.0.1"], 0)
     rtr_port = port_of(sockets)
-    listener = Listener(sockets, registry)
+    listener = Listener({sock: TcpDoor(registry) for sock in sockets}, registry)
     listener.start()
     context = Context(
         publisher=publisher,

@@ -45,7 +45,7 @@ def coding_of(octets: bytes) -> Coding | None:
 
 
 def decompress(coding: Coding, chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
-    """The plain octets, in pieces, none of them much larger than `STEP_BYTES`.
+    """The plain octets, in pieces of some megabytes at most.
 
     Raises:
         SourceError: they are corrupt, cut short, followed by anything else, or become more than `max_bytes`.
@@ -102,14 +102,12 @@ class _Parts(Generic[Part]):
 
 
 def _gzip(part: zlib._Decompress, octets: bytes) -> Generator[bytes, None, bytes | None]:
-    while True:
-        piece = part.decompress(octets, STEP_BYTES)
-        yield piece
-        octets = part.unconsumed_tail
+    while octets:
+        yield part.decompress(octets, STEP_BYTES)
         if part.eof:
             return part.unused_data
-        if not octets and len(piece) < STEP_BYTES:
-            return None
+        octets = part.unconsumed_tail
+    return None
 
 
 def _zstd(part: zstandard.ZstdDecompressionObj, octets: bytes) -> Generator[bytes, None, bytes | None]:

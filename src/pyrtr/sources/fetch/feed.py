@@ -48,7 +48,7 @@ class DocumentFeed:
         limits: what a request may take.
     """
 
-    confirmed_at = None
+    confirmed_at = expires_at = None
 
     def __init__(self, location: Location, folder: Path, tls: FetchTls, limits: Limits | None = None) -> None:
         self.stats = FetchStats()

@@ -46,7 +46,7 @@ class Follower:
         self._session = RouterSession(floor_s=order.floor_s, ceiling_s=order.ceiling_s)
         self._file_count = 0
         self._digest: str | None = None  # of the set that is held, once it is written
-        self._told_trouble: str | None = None
+        self._told_attempt: float | None = None
         self._has_told_set = False
 
     async def run(self) -> None:
@@ -54,13 +54,12 @@ class Follower:
         session = self._session
         while True:
             pause_s = max(0.0, session.connect_at - time.monotonic()) * (1 + JITTER * random.random())
-            self._tell_trouble(time.time() + pause_s)
+            self._tell_trouble(time.monotonic() + pause_s)
             await asyncio.sleep(pause_s)
             try:
                 connection = await connect(self._order)
             except SourceError as error:
                 session.failed(str(error), time.monotonic())
-                self._told_trouble = None
                 continue
             try:
                 await self._converse(connection)
@@ -104,8 +103,8 @@ class Follower:
                     self._tell(Remark(event, shown, is_warning))
                 case Close():
                     pass  # the phase says so
-        if session.phase is not Phase.CLOSED and session.deadline is not None:
-            self._tell_trouble(_unix(session.deadline))
+        if session.phase is Phase.WAITING and session.deadline is not None:
+            self._tell_trouble(session.deadline)
 
     def write_again(self) -> None:
         """The table file is wanted once more."""
@@ -117,7 +116,7 @@ class Follower:
         if self._digest is None and (path := self._write(held)) is None:
             return  # it is tried again when the cache answers next
         assert self._digest is not None
-        self._told_trouble, self._has_told_set = None, True
+        self._has_told_set = True
         state = held.state
         self._tell(
             Confirmation(
@@ -142,13 +141,12 @@ class Follower:
             return None
         return str(path)
 
-    def _tell_trouble(self, next_attempt_at: float) -> None:
-        """Say why there is no answer, once a reason."""
+    def _tell_trouble(self, next_attempt: float) -> None:
+        """Say why there is no answer, once for each attempt to come."""
         trouble = self._session.trouble
-        if trouble is not None and trouble != self._told_trouble:
-            is_final = self._has_told_set and self._session.held is None
-            self._tell(Loss(trouble, next_attempt_at, is_final))
-        self._told_trouble = trouble
+        if trouble is not None and next_attempt != self._told_attempt:
+            self._told_attempt = next_attempt
+            self._tell(Loss(trouble, _unix(next_attempt), self._has_told_set and self._session.held is None))
 
 
 def facts_of(table: PayloadTable) -> Facts:

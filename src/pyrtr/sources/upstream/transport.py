@@ -48,8 +48,9 @@ class Connection:
             raise SourceError(words(error)) from error
 
     def write(self, data: bytes) -> None:
-        """Send octets. They are few, and nothing waits until they are taken."""
-        self._writer.write(data)
+        """Send octets. They are few, and nothing waits until they are taken; that they can't be, `read` says."""
+        with contextlib.suppress(Exception):
+            self._writer.write(data)
 
     async def close(self) -> None:
         """Close so that what was written arrives, if it can within a moment."""
