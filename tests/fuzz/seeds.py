@@ -61,6 +61,29 @@ def slurm_files() -> Iterator[tuple[str, bytes]]:
     yield "wrong", slurm(prefixAssertions=f"[{prefix_assertion(maxPrefixLength='20')}]")
 
 
+def logins() -> Iterator[tuple[str, bytes]]:
+    """What clients of SSH begin with."""
+    kexinit = bytes([20]) + bytes(16)
+    for names in (
+        "curve25519-sha256",
+        "ssh-ed25519",
+        *["aes128-ctr"] * 2,
+        *["hmac-sha2-256"] * 2,
+        *["none"] * 2,
+        "",
+        "",
+    ):
+        kexinit += len(names).to_bytes(4) + names.encode()
+    kexinit += bytes(5)
+    point = bytes([30, 0, 0, 0, 32]) + bytes(range(32))
+    service = bytes([5, 0, 0, 0, 12]) + b"ssh-userauth"
+    yield "banner", b"\0" + b"SSH-2.0-OpenSSH_9.2p1\r\n"
+    yield "kexinit", b"@" + bytes([len(kexinit)]) + kexinit
+    yield "key exchange", b"@" + b"".join(bytes([len(packet)]) + packet for packet in (kexinit, point, b"\x15"))
+    yield "service", b"@" + bytes([len(service)]) + service
+    yield "RTR", b"\0" + reset_query(2)
+
+
 def acts(stream: bytes) -> bytes:
     """A stream in pieces, with acts of the cache between them, as `cache` reads it."""
     octets = bytearray([ALL_VERSIONS])
@@ -86,6 +109,7 @@ def seeds() -> Mapping[str, dict[str, bytes]]:
         "cache-split": {name: bytes([ALL_VERSIONS, 6]) + stream for name, stream in streams()},
         "router": {name: acts(stream) for name, stream in answers()},
         "slurm": dict(slurm_files()),
+        "ssh": dict(logins()),
         "ccr": {"whole": WHOLE, "empty": ccr(vrps=EMPTY)},
         "rpkiclient": dict(documents()),
         "routinator": dict(documents()),

@@ -9,6 +9,7 @@ from tests.fuzz.cache import cache, split
 from tests.fuzz.readers import readers
 from tests.fuzz.router import router
 from tests.fuzz.slurm import slurm
+from tests.fuzz.ssh import ssh
 from tests.fuzz.wire import codec, framer
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -24,5 +25,6 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "cache-split": split,
     "router": router,
     "slurm": slurm,
+    "ssh": ssh,
     **_READERS,
 }

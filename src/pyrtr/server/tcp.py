@@ -176,7 +176,8 @@ class Listener:
                 self._loop.add_reader(sock, self._accept, sock)
             else:
                 self._ignore(sock)
-                sock.shutdown(socket.SHUT_RD)  # on Linux this ends listening, and `listen` begins it again
+                with contextlib.suppress(OSError):  # it may have been closed by the program before us
+                    sock.shutdown(socket.SHUT_RD)  # on Linux this ends listening, and `listen` begins it again
 
     def close(self) -> None:
         """Stop listening."""

@@ -171,11 +171,18 @@ class _Connection(H11Protocol):
         self._expect(REQUEST_TIMEOUT_S)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as uvicorn has it
-        """Refuse what is no HTTP as everything else is refused."""
-        body = msgspec.json.encode({"error": "this is no HTTP request that can be answered"})
-        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        """Refuse what is no HTTP as everything else is refused, unless an answer has begun."""
+        if self._is_responding:
+            self.cycle.disconnected = True  # else the application's answer would be an error, with a traceback
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body = msgspec.json.encode({"error": "this is no HTTP request that can be answered"})
+            headers = [
+                ("content-type", "application/json"),
+                ("content-length", str(len(body))),
+                ("connection", "close"),
+            ]
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:

@@ -107,10 +107,14 @@ async def test_out_of_descriptors_connections_wait(monkeypatch, caplog):
 async def test_garbage_is_no_reason_for_log_lines(caplog):
     async with world(published()) as running, served(create_app(running.context)) as http:
         upgrade = GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n") % b"/readyz"
-        for request in (b"\2\2\0\0\0\0\0\x08\r\n\r\n", upgrade):
+        chunks = GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n") % b"/readyz" + b"no chunk\r\n"
+        for request in (b"\2\2\0\0\0\0\0\x08\r\n\r\n", upgrade, chunks, chunks[:-10], GET % b"/readyz" + b"\0" * 99):
             sock = await http.connect(request)
-            assert (await asyncio.get_running_loop().sock_recv(sock, 8)) == b"HTTP/1.1"
+            assert (await asyncio.get_running_loop().sock_recv(sock, 8)) in (b"HTTP/1.1", b"")
+            with contextlib.suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(sock, b"no chunk\r\n")
             sock.close()
+        await asyncio.wait_for(gone(http), 10)
         assert caplog.text == ""
 
 
