@@ -8,6 +8,7 @@ import base64
 import contextlib
 import ipaddress
 import json
+import os
 import re
 import struct
 from collections.abc import Iterable
@@ -19,7 +20,9 @@ from tests.interop.cache import RETRY
 from tests.interop.client import Client
 from tests.interop.credentials import MD5_ADDRESS, MD5_KEY, NAME, PASSWORD, USER, key_of
 from tests.interop.payload import OTHER, Payload, Probe, aspa_line, probes, router_key_line, vrp_line
-from tests.interop.process import COMMAND_S, free_port
+from tests.interop.process import COMMAND_S, free_port, output
+
+PROGRAM = os.environ.get("PYRTR", "pyrtr")
 
 
 class Frr(Client):
@@ -356,7 +359,7 @@ class OpenSsl(Client):
         try:
             async with asyncio.timeout(COMMAND_S):
                 child.stdin.write(struct.pack("!BBHI", self.rtr_version, 2, 0, 8))
-                return await self.read(child.stdout)
+                return await read_response(child.stdout)
         except asyncio.IncompleteReadError as fault:
             raise OSError("s_client: closed before End of Data") from fault
         finally:
@@ -364,22 +367,62 @@ class OpenSsl(Client):
                 child.kill()
             await child.wait()
 
-    async def read(self, stream: asyncio.StreamReader) -> set[str]:
-        """The payload of one response, to its End of Data (RFC 8210 section 5)."""
-        lines: set[str] = set()
-        kind = None
-        while kind != 7:
-            kind, length = struct.unpack("!xB2xI", await stream.readexactly(8))
-            body = await stream.readexactly(length - 8)
-            if kind in (4, 6):
-                address, asn = ipaddress.ip_address(body[4:-4]), int.from_bytes(body[-4:])
-                lines.add(vrp_line(f"{address}/{body[1]}", body[2], asn))
-            elif kind == 9:
-                lines.add(router_key_line(int.from_bytes(body[20:24]), body[:20].hex(), body[24:]))
-        return lines
-
     def wanted(self, payload: Payload) -> set[str]:
         return payload.vrp_lines | payload.router_keys
+
+
+class Follower(Client):
+    """pyRTR itself, behind another over TLS with certificates on both sides; what it serves is read over plain TCP."""
+
+    name, package = "pyRTR", "python3"
+    transport = "tls"
+
+    async def release(self) -> str | None:
+        return (await output(PROGRAM, "--version")).split()[1]
+
+    async def run(self) -> None:
+        made, self.own_port = self.credentials, free_port()
+        settings = {
+            "DATASOURCE": "RTR", "LOCATION": f"rtr+tls://127.0.0.1:{self.port}", "RELOAD": "3600",
+            "SOURCE_CA": str(made.ca), "SOURCE_CERT": str(made.router), "SOURCE_KEY": str(key_of(made.router)),
+            "HOST": "127.0.0.1", "RTR_PORT": str(self.own_port), "HTTP_PORT": "False",
+            "STATE": f"{self.folder}/state", "MAX_SHRINK": "100",
+        }  # fmt: skip
+        await self.process.start(self.log, PROGRAM, env={"PATH": os.environ["PATH"], **settings})
+
+    async def held(self) -> set[str]:
+        async with asyncio.timeout(COMMAND_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.own_port)
+            try:
+                writer.write(struct.pack("!BBHI", self.rtr_version, 2, 0, 8))
+                return await read_response(reader)
+            except asyncio.IncompleteReadError as fault:
+                raise OSError("closed before End of Data") from fault
+            finally:
+                writer.close()
+
+    def wanted(self, payload: Payload) -> set[str]:
+        return payload.vrp_lines | payload.router_keys | payload.aspa_lines
+
+
+async def read_response(stream: asyncio.StreamReader) -> set[str]:
+    """The payload of one response, to its End of Data (8210bis section 5)."""
+    lines: set[str] = set()
+    kind = None
+    while kind != 7:
+        kind, field, length = struct.unpack("!xBHI", await stream.readexactly(8))
+        body = await stream.readexactly(length - 8)
+        if kind in (4, 6):
+            address, asn = ipaddress.ip_address(body[4:-4]), int.from_bytes(body[-4:])
+            lines.add(vrp_line(f"{address}/{body[1]}", body[2], asn))
+        elif kind == 9:
+            lines.add(router_key_line(int.from_bytes(body[20:24]), body[:20].hex(), body[24:]))
+        elif kind == 10:
+            raise OSError(f"Error Report {field}")
+        elif kind == 11:
+            customer, *providers = struct.unpack(f"!{len(body) // 4}I", body)
+            lines.add(aspa_line(customer, providers))
+    return lines
 
 
 def clients(chroot: Path, payloads: Iterable[Payload]) -> list[Client]:
@@ -396,6 +439,7 @@ def clients(chroot: Path, payloads: Iterable[Payload]) -> list[Client]:
         RtrClientPassword(1),
         RtrDumpTls(1),
         OpenSsl(1),
+        Follower(2),
         Frr(1, chroot),
         Bird(2, chroot, "bird3"),
         BirdMd5(2, chroot, "bird3"),

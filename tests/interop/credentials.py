@@ -28,7 +28,7 @@ class Credentials:
         self.authorized_keys, self.passwords, self.md5 = (folder / name for name in ("authorized", "passwords", "md5"))
         self.certify(self.ca, "basicConstraints=critical,CA:TRUE")
         issuer = ("-CA", str(self.ca), "-CAkey", str(key_of(self.ca)), "-addext", "basicConstraints=critical,CA:FALSE")
-        self.certify(self.cache, f"subjectAltName=DNS:{NAME}", *issuer)
+        self.certify(self.cache, f"subjectAltName=DNS:{NAME},IP:127.0.0.1", *issuer)
         self.certify(self.router, "subjectAltName=IP:127.0.0.1", *issuer)
         for key, kind in ((self.host_key, "ed25519"), (self.ssh_key, "ecdsa")):
             run("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(key))
