@@ -9,6 +9,7 @@ the text and says what is accepted, its description what it means. Lines about p
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -168,6 +169,10 @@ def _read_folder(text: str) -> Path | None:
     return Path(text) if switch is None else None
 
 
+def _read_file(text: str) -> Path | None:
+    return None if text == "-" else Path(text)
+
+
 def _read_token(text: str) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,256}=*", text):
         raise ValueError
@@ -180,8 +185,8 @@ _HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address
 _SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
 _SWITCHED = Syntax("True or False", _read_switch)
 _LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path or URL")
-_FILE = Syntax("a local file", Path, "path")
-_KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
+_FILE = Syntax("a local file", _read_file, "path")
+_KEY_FILE = Syntax("a local file, beside SOURCE_CERT", _read_file, "path")
 _FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
 # RFC 6750 section 2.1 says which characters; so many can't be guessed.
 _TOKEN = Syntax("16 to 256 letters, digits, and - . _ ~ + / =", _read_token, "token", is_secret=True)
@@ -209,7 +214,12 @@ class VersionCap(NamedTuple):
 
 
 def _read_version_caps(text: str) -> tuple[VersionCap, ...] | None:
-    return None if text == "-" else tuple(map(_read_version_cap, text.split(",")))
+    if text == "-":
+        return None
+    caps = tuple(map(_read_version_cap, text.split(",")))
+    if twice := [prefix for prefix, count in Counter(cap.prefix for cap in caps).items() if count > 1]:
+        raise ValueError(f"{twice[0]} has more than one version")
+    return caps
 
 
 def _read_version_cap(text: str) -> VersionCap:
@@ -223,7 +233,6 @@ _PREFIXES = Syntax("prefixes or addresses, separated by commas, or all", _read_p
 _VERSION_CAPS = Syntax(
     "pairs of PREFIX=VERSION, separated by commas, not below MIN_VERSION", _read_version_caps, "prefix"
 )
-_FILE = Syntax("a local file", lambda text: None if text == "-" else Path(text), "path")
 
 
 class Settings(BaseSettings):
