@@ -177,8 +177,9 @@ class Connection(asyncio.Protocol):
         self._actions = deque(action for action in self._actions if isinstance(action, Note | Close))
 
     def _write(self, data: bytes) -> None:
-        self.bytes_sent += len(data)
-        self._transport.write(data)
+        if not self._transport.is_closing():  # as in the pump
+            self.bytes_sent += len(data)
+            self._transport.write(data)
 
     def _respond(self, response: Respond) -> None:
         self._response = response
