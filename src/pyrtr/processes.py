@@ -17,9 +17,10 @@ from typing import Generic, NoReturn, TypeVar
 
 import msgspec
 
-from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
 
 _PR_SET_PDEATHSIG = 1
+_REFUSALS: dict[str, type[PyrtrError]] = {"storage": StoreError, "SLURM": SlurmError, "source": SourceError}
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}  # most real-time signals have none
 
 Request = TypeVar("Request")
@@ -31,11 +32,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
+        kind: what it lies with: `storage`, `SLURM` or `source`; with the first two the source itself may be good.
     """
 
     reason: str
-    is_storage: bool
+    kind: str
 
 
 class Answer(msgspec.Struct, Generic[Report], frozen=True):
@@ -59,6 +60,7 @@ async def run(
 
     Raises:
         SourceError: the request was refused, or the process died or took too long. Nothing of it is to be used then.
+        SlurmError: the same, because of SLURM files.
         StoreError: the same, because files could not be written or read.
     """
     pipe = asyncio.subprocess.PIPE
@@ -83,7 +85,7 @@ async def run(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the {purpose} process gave no answer: {error}") from error
     if answer.refusal is not None:
-        raise (StoreError if answer.refusal.is_storage else SourceError)(answer.refusal.reason)
+        raise _REFUSALS.get(answer.refusal.kind, SourceError)(answer.refusal.reason)
     if answer.report is None:
         raise SourceError(f"the {purpose} process gave an empty answer")
     return answer.report
@@ -102,7 +104,8 @@ def answer(kind: type[Request], work: Callable[[Request], Report]) -> NoReturn:
     try:
         outcome = Answer(report=work(request))
     except PyrtrError as error:
-        outcome = Answer(refusal=Refusal(str(error), isinstance(error, StoreError)))
+        kinds = (kind for kind, error_type in _REFUSALS.items() if isinstance(error, error_type))
+        outcome = Answer(refusal=Refusal(str(error), next(kinds, "source")))
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
     sys.stdout.buffer.flush()
     os._exit(0)  # the memory goes back at once; taking a million records apart one by one takes longer than the rest
