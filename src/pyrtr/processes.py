@@ -19,10 +19,11 @@ from typing import Generic, NoReturn, TypeVar
 
 import msgspec
 
-from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
 
 _PR_SET_PDEATHSIG = 1
 _SIZE_BYTES = 4
+_REFUSALS: dict[str, type[PyrtrError]] = {"storage": StoreError, "SLURM": SlurmError, "source": SourceError}
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}  # most real-time signals have none
 
 Request = TypeVar("Request")
@@ -34,11 +35,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
+        kind: what it lies with: `storage`, `SLURM` or `source`; with the first two the source itself may be good.
     """
 
     reason: str
-    is_storage: bool
+    kind: str
 
 
 class Answer(msgspec.Struct, Generic[Report], frozen=True):
@@ -62,6 +63,7 @@ async def run(
 
     Raises:
         SourceError: the request was refused, or the process died or took too long. Nothing of it is to be used then.
+        SlurmError: the same, because of SLURM files.
         StoreError: the same, because files could not be written or read.
     """
     process = await _start(module, purpose)
@@ -159,7 +161,7 @@ async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
 
 def _report_of(answer: Answer[Report], purpose: str) -> Report:
     if answer.refusal is not None:
-        raise (StoreError if answer.refusal.is_storage else SourceError)(answer.refusal.reason)
+        raise _REFUSALS.get(answer.refusal.kind, SourceError)(answer.refusal.reason)
     if answer.report is None:
         raise SourceError(f"the {purpose} process gave an empty answer")
     return answer.report
@@ -194,7 +196,8 @@ def _outcome(work: Callable[[Request], Report], request: Request) -> Answer[Repo
     try:
         return Answer(report=work(request))
     except PyrtrError as error:
-        return Answer(refusal=Refusal(str(error), isinstance(error, StoreError)))
+        kinds = (kind for kind, error_type in _REFUSALS.items() if isinstance(error, error_type))
+        return Answer(refusal=Refusal(str(error), next(kinds, "source")))
 
 
 def end_with_parent() -> None:

@@ -36,7 +36,7 @@ from pyrtr.settings import Farewell, Settings
 from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
-from pyrtr.sources.location import Location
+from pyrtr.sources.location import Location, names_of
 from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
@@ -186,7 +186,11 @@ def _updater(
     def feed(location: Location) -> Feed:
         return document(location) if module is None else module.feed(location, store.path, settings)
 
-    places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
+    names = names_of(settings.location)
+    places = [
+        Place(settings.datasource, location, name, feed(location))
+        for location, name in zip(settings.location, names, strict=True)
+    ]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
     loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
     return loader, [place.feed for place in places]

@@ -149,6 +149,30 @@ def test_slurm_is_applied_and_a_broken_file_is_told(tmp_path: Path) -> None:
         assert router.full_syncs == 1
 
 
+def test_urls_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    """What differs is masked; both count all the same."""
+    with HttpServer() as server:
+        for number in (1, 2):
+            server.answers[f"/json?{number}"] = Document(document(SMALL))
+            server.answers[f"/slurm?{number}"] = response(exceptions({"prefix": SMALL[number][1]}).encode())
+        locations, slurm = (
+            ",".join(server.url(f"/{what}?{number}") for number in (1, 2)) for what in ("json", "slurm")
+        )
+        with Program(tmp_path, None, LOCATION=locations, SLURM=slurm) as program:
+            program.wait_for(lambda: program.get("/readyz")[0] == 200, what="it is ready")
+            with program.router() as router:
+                assert router.sync().payload == visible(2, SMALL) - {*SMALL[1:3]}
+            samples = program.get("/metrics")[1].decode().splitlines()
+            names = [sample.rpartition(" ")[0] for sample in samples if not sample.startswith("#")]
+            assert len(names) == len(set(names))
+            assert f'pyrtr_slurm_filtered{{file="{server.url("/slurm?*** (2)")}",kind="vrps"}}' in names
+            assert len(server.asked) == 3
+            del server.answers["/slurm?2"]
+            server.answers["/json?1"] = Document(document(MORE))
+            look(program)
+            assert not list((tmp_path / "state").glob("body-*")), "not of the first SLURM file either"
+
+
 def exceptions(*filters: object) -> str:
     """A SLURM file."""
     return json.dumps(

@@ -57,7 +57,7 @@ class Loader(Updater):
     ) -> None:
         super().__init__(places, slurm, ledger, Agenda(policy, load_at=clock()), gate, clock)
         self.places: Sequence[Place] = places
-        self._looks = Looks(places, merge, slurm, ledger, policy)
+        self._looks = Looks(places, merge, slurm, ledger, policy, clock)
         self._looking: asyncio.Task[None] | None = None
         self._accepted: Losses | None = None
 
@@ -85,7 +85,7 @@ class Loader(Updater):
         shares = {share.key: share for share in generation.shares}
         for place in self.places:
             place.accepted(shares.get(place.key))
-            place.status.is_used = place.key in shares
+            place.used(is_used=place.key in shares)
         self._adopt(generation)
         now = self._clock()
         is_unfiltered = bool(self.slurm) and generation.slurm is None
@@ -172,7 +172,8 @@ class Loader(Updater):
         status.last_attempt = now
         started = time.perf_counter()
         try:
-            attempt = await self._looks.look(now)
+            attempt = await self._looks.look()
+            now = self._clock()  # it may have taken minutes
             if not await self._settle(attempt, now, started):
                 self.agenda.failed(now)
                 return
@@ -181,7 +182,7 @@ class Loader(Updater):
             self.agenda.failed(self._clock())
             return
         finally:
-            self._end_silence(now)
+            self._end_silence(self._clock())
         status.error = None
         status.last_success = now
         status.success_count += 1
@@ -193,6 +194,7 @@ class Loader(Updater):
         """Accept what a look brought, hold it back, or withdraw everything; whether that could be done."""
         report = attempt.report
         if report is None:
+            self._release()  # what was held back is not there any more
             self._confirm()
             self._log.debug("source not modified", source=self.status.location)
             return True
@@ -262,7 +264,7 @@ class Loader(Updater):
         """Publish less than before: without what has expired, or nothing. Returns whether that was done."""
         now = self._clock()
         try:
-            report = await self._looks.again(task, now)
+            parts, report = await self._looks.again(task, now)
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
@@ -272,6 +274,10 @@ class Loader(Updater):
                 self.status.storage_error = str(error)
             self._log.error("payload can't be taken away", task=task, reason=str(error))
             return False
+        if any(part.is_used for part in parts.values()):
+            for place, part in parts.items():
+                place.used(is_used=part.is_used)
+            self.slurm.status.applied(report.slurm)
         self.status.expiry_error = None
         self.agenda.expired(self._clock(), has_failed=False)
         return True
@@ -293,7 +299,7 @@ class Loader(Updater):
         metadata = {} if current is None else current.metadata
         if attempt is not None:
             shares = self._next_shares(attempt, report)
-            slurm = self._next_slurm(attempt, report)
+            slurm = self._next_slurm(report)
             metadata = self._metadata(shares, attempt, report)
         candidate = Generation(
             session_ids={},
@@ -343,13 +349,13 @@ class Loader(Updater):
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         return next(share.source.metadata for share in shares if share.key in used)
 
-    def _next_slurm(self, attempt: Attempt, report: Report) -> SlurmRecord | None:
+    def _next_slurm(self, report: Report) -> SlurmRecord | None:
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
         if not self.slurm:
             return None
-        if attempt.slurm is not None and report.slurm is not None and report.slurm.digest is not None:
+        if report.slurm is not None and report.slurm.digest is not None and report.slurm.identity is not None:
             name = self._ledger.store.new_paths().slurm.name
-            return SlurmRecord(name, report.slurm.digest, attempt.slurm.identity)
+            return SlurmRecord(name, report.slurm.digest, report.slurm.identity)
         return None if self._ledger.current is None else self._ledger.current.slurm
 
     def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
@@ -358,13 +364,12 @@ class Loader(Updater):
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         for place in self.places:
             place.accepted(by_key.get(place.key))
-            place.status.is_used = place.key in used
+            place.used(is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
-        self.slurm.status.filtered = {} if report.slurm is None else report.slurm.filtered
-        self.slurm.status.added = {} if report.slurm is None else report.slurm.added
+        self.slurm.status.applied(report.slurm)
 
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -64,6 +65,18 @@ class Location:
         if self.is_local:
             return self.text
         return re.sub(r"[?#].*", lambda match: match[0][0] + "***", masked(self.text), count=1, flags=re.DOTALL)
+
+
+def names_of(locations: Iterable[Location]) -> tuple[str, ...]:
+    """How each of them may be shown, by names that differ: where only what is masked does, they are numbered."""
+    names: list[str] = []
+    for location in locations:
+        name, number = str(location), 1
+        while name in names:
+            number += 1
+            name = f"{location} ({number})"
+        names.append(name)
+    return tuple(names)
 
 
 def masked(text: str) -> str:

@@ -105,7 +105,7 @@ def judge(condition: Condition) -> Verdict:
         warnings.append(f"the last look at the source failed, and the data before it is served on: {error}")
     else:
         warnings += [f"a location failed: {failure}" for failure in condition.failing]
-    if condition.slurm_error is not None:
+    if condition.slurm_error is not None and condition.is_ready:
         reasons.append(f"the SLURM files can't be used, and those before them are: {condition.slurm_error}")
     if condition.state_error is not None:
         warnings.append(f"a restart will lose the routers' place: {condition.state_error}")
