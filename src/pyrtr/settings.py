@@ -19,14 +19,14 @@ from pydantic import Field, GetCoreSchemaHandler, SecretStr, ValidationError, Va
 from pydantic_core import core_schema
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pyrtr.errors import SettingsError
+from pyrtr.errors import SettingsError, SourceError
 from pyrtr.logs import LogFormat, LogLevel, printable
-from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, schemes
+from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, protocol, schemes
 from pyrtr.sources.location import Location, masked
 from pyrtr.wire.enums import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -504,9 +504,12 @@ class Settings(BaseSettings):
         source = EnvSettingsSource(cls)
         source.env_vars = {name.lower(): text for name, text in given.items() if name.isupper()}
         try:
-            return cls(**source()), _warnings(given)
+            settings = cls(**source())
         except ValidationError as error:
             raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+        if problems := [*_location_problems(settings)]:
+            raise SettingsError(problems)
+        return settings, _warnings(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,6 +556,17 @@ def _problem(detail: ErrorDetails) -> str:
         case _:
             value = syntax.write(given)
     return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
+
+
+def _location_problems(settings: Settings) -> Iterator[str]:
+    """What a protocol says of locations that it can't follow with these settings."""
+    if (module := protocol(settings.datasource)) is None:
+        return
+    for location in settings.location:
+        try:
+            module.feed(location, Path(), settings)
+        except SourceError as error:
+            yield f"LOCATION={error}"
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:

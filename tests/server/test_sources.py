@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from tests.http_server import Document, HttpServer, response
 from tests.inputs import SMALL, Payload, rpki_client_bytes, visible, vrp
 from tests.program import Program, ago
@@ -36,16 +37,17 @@ def looks(program: Program, result: str) -> float:
     )  # fmt: skip
 
 
+def looked(program: Program) -> float:
+    """How often it has looked."""
+    metrics = program.metrics()
+    return sum(metrics[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure"))
+
+
 def look(program: Program) -> None:
     """One more look, to its end."""
-
-    def count() -> float:
-        metrics = program.metrics()
-        return sum(metrics[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure"))
-
-    before = count()
+    before = looked(program)
     program.signal(signal.SIGHUP)
-    program.wait_for(lambda: count() > before, what="it has looked")
+    program.wait_for(lambda: looked(program) > before, what="it has looked")
 
 
 def test_a_url_is_followed_and_its_password_is_nowhere(tmp_path: Path) -> None:
@@ -114,6 +116,16 @@ def test_the_next_location_takes_over_and_the_first_comes_back(tmp_path: Path) -
         program.wait_for(lambda: used(program) == [True, False], what="the first is used again")
         assert router.sync().payload == visible(2, SMALL)
         assert router.full_syncs == 1
+
+
+def test_a_location_that_is_not_used_causes_no_looks(tmp_path: Path) -> None:
+    """It is watched, and yet not looked at while the one before it is good."""
+    first, second = tmp_path / "rpki.json", tmp_path / "second.json"
+    second.write_bytes(document(MORE))
+    with Program(tmp_path, LOCATION=f"{first},{second}") as program:
+        program.wait_for(lambda: looked(program) == 2, what="it has looked again for the second")
+        with pytest.raises(AssertionError):
+            program.wait_for(lambda: looked(program) > 2, 2.0)
 
 
 def test_a_location_that_fails_never_empties_the_union(tmp_path: Path) -> None:

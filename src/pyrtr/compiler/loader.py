@@ -257,6 +257,9 @@ class Loader(Updater):
             newest = max(used, key=lambda place: used[place])
             self.agenda.built_at = used[newest]
             self.agenda.max_age_s = self.agenda.policy.limit_s(newest.max_age_s)
+            ends = [place.stale_at(self.agenda.policy) for place in used if place.is_known]
+            if len(ends) > 1 and max(ends) > self._clock():  # one that ends before the others is left out then
+                self.agenda.next_expiry = min(self.agenda.next_expiry, math.ceil(min(ends)))
 
     # Making, committing, publishing
 

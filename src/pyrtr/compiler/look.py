@@ -18,6 +18,7 @@ from pyrtr.errors import SlurmError, SourceError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
+from pyrtr.sources.location import reason_at
 from pyrtr.store.slurm_file import read_slurm
 from pyrtr.store.table_file import read_table, write_table
 
@@ -147,7 +148,7 @@ class Looks:
                 raise
             except SourceError as error:
                 place.failed(str(error))
-                reasons.append(f"{place.status.location}: {error}" if len(self.places) > 1 else str(error))
+                reasons.append(reason_at(place.status.location, error) if len(self.places) > 1 else str(error))
                 continue
             now, stale_at = self._clock(), self._stale_at(place, attempt)
             if len(self.places) > 1 and stale_at <= now:
@@ -234,7 +235,7 @@ class Looks:
             raise SourceError("; ".join(lost))
         if len(refusals) == len(self.places):
             self.discard(attempt)
-            raise SourceError("; ".join(f"{place.status.location}: {reason}" for place, reason in refusals.items()))
+            raise SourceError("; ".join(reason_at(place.status.location, why) for place, why in refusals.items()))
         return attempt
 
     async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None) -> Attempt:

@@ -74,6 +74,11 @@ class Place:
         was_known, self._known = self._known is not None, None
         return was_known
 
+    @property
+    def is_known(self) -> bool:
+        """Whether what was accepted can still be read, as far as we know."""
+        return self._known is not None
+
     async def look(self, now: float) -> Found | None:
         """Look at it; None if it is as it was accepted.
 

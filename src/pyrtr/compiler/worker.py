@@ -17,6 +17,7 @@ from pyrtr.payload.slurm import SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
 from pyrtr.sources.base import SourceReport, reader
 from pyrtr.sources.fetch import file
+from pyrtr.sources.location import reason_at
 from pyrtr.sources.records import slurm
 from pyrtr.store import columns
 from pyrtr.store.slurm_file import identity_of, read_slurm, write_slurm
@@ -177,11 +178,9 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
     """
     usable = [share for share in shares if share.is_there]
     if not usable:
-        several = len(shares) > 1
-        reasons = (
-            f"{share.place.location}: {share.report.refusal}" if several else share.report.refusal for share in shares
-        )
-        raise SourceError("; ".join(filter(None, reasons)))
+        if len(shares) == 1:
+            raise SourceError(str(shares[0].report.refusal))
+        raise SourceError("; ".join(reason_at(share.place.location, share.report.refusal) for share in shares))
     fresh = [share for share in usable if job.now < share.stale_at(job.max_age_s)]
     if not fresh:
         return [max(usable, key=lambda share: share.built_at)], NEVER

@@ -156,7 +156,7 @@ def confirm(program: Program, number: int) -> None:
 
     class Confirming:
         confirmed_at: float | None = None
-        expires_at = None
+        expires_at: float | None = None
         look, watch, details = feed.look, feed.watch, feed.details
 
     program.loader.places[number].feed = Confirming()
@@ -279,6 +279,22 @@ def test_one_that_is_confirmed_again_takes_part_again(union):
     union.loader.places[1].feed.confirmed_at = union.now
     look(union)
     assert (union.payload, used(union)) == (whole, [True, True])
+
+
+def test_one_that_ends_what_it_said_is_left_out_at_once(union):
+    """8210bis §8.6, Cache Shutdown."""
+    for number in range(2):
+        confirm(union, number)
+        union.loader.places[number].feed.confirmed_at = NOW
+    union.loader.places[1].feed.expires_at = union.now
+    union.loader._confirm()
+    union.step()
+    assert union.tasks[-1] is Task.EXPIRE
+    assert (union.payload, used(union)) == (set(SMALL), [True, False])
+    union.tasks.clear()
+    union.loader._confirm()
+    union.pass_time(100)
+    assert Task.EXPIRE not in union.tasks
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
