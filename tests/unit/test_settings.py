@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings, VersionCap
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
 from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
+from pyrtr.syntax import VersionCap
 from pyrtr.wire.enums import Version
 
 DEFAULTS = {
