@@ -229,7 +229,7 @@ CONTRADICTIONS = [
         {**FOLLOWING, "LOCATION": "http://a,http://b"},
         "LOCATION='http://a,http://b': DATASOURCE=PYRTR follows one",
     ),
-    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?b': http://a/?*** goes on after its path"),
+    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?***': http://a/?*** goes on after its path"),
     ({**FOLLOWING, "MERGE": "union"}, "MERGE='union': DATASOURCE=PYRTR serves what one other does"),
     ({**FOLLOWING, "SLURM": "s"}, "SLURM='s': DATASOURCE=PYRTR serves what the other does: SLURM is to be set there"),
     ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=None: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
