@@ -103,8 +103,8 @@ async def _serve(settings: Settings) -> None:
             registry=registry,
             loader=loader,
             settings=settings,
-            rtr_addresses=_addresses(sockets["rtr"]),
-            http_addresses=_addresses(sockets["http"]),
+            rtr_addresses=doors.addresses["rtr"],
+            http_addresses=doors.addresses["http"],
             listener=listener,
             doors=doors,
             started_at=time.time(),
@@ -288,11 +288,6 @@ def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
 
 def _nothing_published(settings: Settings) -> Published:
     return Published(Timing(settings.refresh, settings.retry, settings.expire), new_session_ids())
-
-
-def _addresses(sockets: list[socket.socket]) -> tuple[str, ...]:
-    names = [sock.getsockname()[:2] for sock in sockets]
-    return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
 
 
 def _close_all(sockets: dict[str, list[socket.socket]]) -> None:

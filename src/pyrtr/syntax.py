@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -121,6 +122,10 @@ def _read_folder(text: str) -> Path | None:
     return Path(text) if switch is None else None
 
 
+def _read_file(text: str) -> Path | None:
+    return None if text == "-" else Path(text)
+
+
 def _read_token(text: str) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,256}=*", text):
         raise ValueError
@@ -133,7 +138,8 @@ HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address"
 SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
 SWITCHED = Syntax("True or False", _read_switch)
 LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path or URL")
-KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
+FILE = Syntax("a local file", _read_file, "path")
+KEY_FILE = Syntax("a local file, beside SOURCE_CERT", _read_file, "path")
 FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
 # RFC 6750 section 2.1 says which characters; so many can't be guessed.
 TOKEN = Syntax("16 to 256 letters, digits, and - . _ ~ + / =", _read_token, "token", is_secret=True)
@@ -161,7 +167,12 @@ class VersionCap(NamedTuple):
 
 
 def _read_version_caps(text: str) -> tuple[VersionCap, ...] | None:
-    return None if text == "-" else tuple(map(_read_version_cap, text.split(",")))
+    if text == "-":
+        return None
+    caps = tuple(map(_read_version_cap, text.split(",")))
+    if twice := [prefix for prefix, count in Counter(cap.prefix for cap in caps).items() if count > 1]:
+        raise ValueError(f"{twice[0]} has more than one version")
+    return caps
 
 
 def _read_version_cap(text: str) -> VersionCap:
@@ -175,4 +186,3 @@ PREFIXES = Syntax("prefixes or addresses, separated by commas, or all", _read_pr
 VERSION_CAPS = Syntax(
     "pairs of PREFIX=VERSION, separated by commas, not below MIN_VERSION", _read_version_caps, "prefix"
 )
-FILE = Syntax("a local file", lambda text: None if text == "-" else Path(text), "path")

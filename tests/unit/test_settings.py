@@ -199,6 +199,7 @@ REFUSED = [
     ("VERSION_CAPS", "192.0.2.0/24=3"),
     ("VERSION_CAPS", "192.0.2.0/24=V1"),
     ("VERSION_CAPS", "=1"),
+    ("VERSION_CAPS", "192.0.2.1=1,192.0.2.1/32=0"),
     ("MAX_ROUTERS", "0"),
 ]  # fmt: skip
 
