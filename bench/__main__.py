@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import caches, fleet, inputs, loading, peers, recovery, results, secure
+from bench import caches, fleet, inputs, loading, peers, recovery, results, scale, secure
 from bench.programs import BenchError
 from bench.report import Run
 
@@ -28,6 +28,7 @@ FIGURES: dict[str, Callable[[Run], None]] = {
     "update": fleet.update,
     "restart": recovery.restart,
     "tls-ssh": secure.secure,
+    "scale": scale.scale,
 }
 GROWING = ("caches", "load", "memory", "update", "restart")
 
@@ -95,8 +96,8 @@ def main() -> int:
                 run.leave_out(name, absent[name])
         try:
             _measure(run, names)
-            for scale in extent.others:
-                _measure_at(run, scale, [name for name in names if name in GROWING])
+            for size in extent.others:
+                _measure_at(run, size, [name for name in names if name in GROWING])
         except _TooLateError as error:
             run.leave_out("what is not below", str(error))
         results.print_verdicts(run)
@@ -114,15 +115,15 @@ def _measure(run: Run, names: tuple[str, ...] | list[str]) -> None:
             run.leave_out(name, f"{type(error).__name__}: {error}")
 
 
-def _measure_at(run: Run, scale: str, names: list[str]) -> None:
+def _measure_at(run: Run, size: str, names: list[str]) -> None:
     """The same with another table, for pyRTR alone."""
-    folder = run.folder / scale
+    folder = run.folder / size
     folder.mkdir()
-    print(f"\n{scale}:")
-    other = Run(folder, inputs.make(folder / "inputs", scale), run.rounds)
-    run.others[scale] = other
+    print(f"\n{size}:")
+    other = Run(folder, inputs.make(folder / "inputs", size), run.rounds)
+    run.others[size] = other
     _measure(other, names)
-    run.absent.update({f"{scale}, {what}": reason for what, reason in other.absent.items()})
+    run.absent.update({f"{size}, {what}": reason for what, reason in other.absent.items()})
 
 
 class _TooLateError(Exception):

@@ -244,6 +244,16 @@ class Idlers:
             _receive(router, EMPTY_RESPONSE_BYTES, buffer)
 
     @classmethod
+    def poll(cls, response: Response, version: Version = VERSION) -> None:
+        """Have all of them ask at once, with nothing for an answer."""
+        query = encode(version, SerialQuery(response.session_id, response.serial))
+        buffer = bytearray(EMPTY_RESPONSE_BYTES)
+        for router in cls.routers:
+            router.sendall(query)
+        for router in cls.routers:
+            _receive(router, EMPTY_RESPONSE_BYTES, buffer)
+
+    @classmethod
     def ask_and_stall(cls, address: Address, count: int) -> None:
         """Connect routers that ask for the whole table and never read."""
         for _ in range(count):

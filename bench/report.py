@@ -107,6 +107,8 @@ def written(value: float, unit: Unit) -> str:
     """With its unit, two or three figures."""
     match unit:
         case Unit.SECONDS:
+            if value < 0.001:
+                return f"{value * 1e6:,.0f} µs"
             return f"{value * 1000:,.1f} ms" if value < 1 else f"{value:,.2f} s"
         case Unit.KIB:
             return mebibytes(value)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import caches, charts, fleet, loading, peers, recovery, targets
+from bench import caches, charts, fleet, loading, peers, recovery, scale, secure, targets
 from bench.report import PYRTR, RAW, Run, Series, Unit, written
 from pyrtr.wire.enums import Version
 
@@ -31,7 +31,8 @@ TITLES = {
     fleet.UPDATE_FIGURE: "Updates",
     fleet.IDLE_FIGURE: "Idle routers",
     recovery.RESTART: "Restart",
-    "tls-ssh": "TLS and SSH",
+    secure.SECURE: "TLS and SSH",
+    scale.SCALE: "What a router costs",
 }
 
 
@@ -150,10 +151,10 @@ def _growth(run: Run) -> Iterator[str]:
     yield "## Growth with the table"
     yield ""
     here = run.inputs.first.digest.vrp_count
-    sizes = {scale: other.inputs.first.digest.vrp_count for scale, other in run.others.items()}
+    sizes = {name: other.inputs.first.digest.vrp_count for name, other in run.others.items()}
     rows: dict[tuple[str, str], list[str]] = {}
-    for column, scale in enumerate(sizes):
-        for figure, what, unit, median, there in targets.growths(run, scale):
+    for column, name in enumerate(sizes):
+        for figure, what, unit, median, there in targets.growths(run, name):
             row = rows.setdefault((figure, what), [f"{figure}: {what}", written(median, unit), *[""] * len(sizes)])
             factor = there / median if median else 0.0
             row[2 + column] = f"{written(there, unit)} ({factor:.2f} x)"

@@ -88,7 +88,7 @@ def read_over_tls(address: Address, ca_file: Path, digest: oracle.Digest) -> Res
         socket.create_connection(address, TIMEOUT_S) as plain,
         context.wrap_socket(plain, server_hostname=address[0]) as router,
     ):
-        # The query would wait for the acknowledgement of the handshake's end, which a cache has no reason to hurry with.
+        # Else the query waits until the end of the handshake is acknowledged, which no cache hurries with.
         router.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         query = encode(readers.VERSION, ResetQuery())
         return readers.receive_table(router.recv_into, lambda: router.sendall(query), digest)
