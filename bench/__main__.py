@@ -93,7 +93,7 @@ def main() -> int:
             if name in there:
                 run.peers[name] = there[name]
             else:
-                run.leave_out(name, absent[name])
+                run.remark(f"{name} is missing: {absent[name]}")
         try:
             _measure(run, names)
             for size in extent.others:

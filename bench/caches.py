@@ -157,8 +157,8 @@ def _crowd(
             run.add(CROWD, f"{count:,} routers, until each has its first octet", name, Unit.SECONDS, firsts[name])
     run.add(CROWD, f"{count:,} routers, processor time a table", program.name, Unit.SECONDS, [cpu_s])
     if done < count:
-        run.leave_out(
-            f"{program.name}, {count:,} at once", f"{done:,} had all after {LIMIT_S:.0f} s; the rate is until then"
+        run.remark(
+            f"{program.name}: {done:,} of {count:,} routers had all after {LIMIT_S:.0f} s; the rate is until then"
         )
     if count == 200:
         run.add(CROWD, EXTRA, program.name, Unit.KIB_PER_ROUTER, [extra_kib / count])

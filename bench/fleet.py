@@ -43,7 +43,7 @@ def idle(run: Run) -> None:
         quiet_s = (program.cpu_s - quiet_s) / SETTLE_S
         reader.call(readers.Idlers.close)
     if count < IDLE:
-        run.leave_out(f"{IDLE:,} idle routers", f"the limit of descriptors is {hard:,}: {count:,} were connected")
+        run.remark(f"{count:,} of {IDLE:,} idle routers: the limit of descriptors is {hard:,}")
     run.add(IDLE_FIGURE, IDLE_EACH, PYRTR, Unit.KIB_PER_ROUTER, [extra / count])
     run.add(IDLE_FIGURE, "to connect and to answer a Serial Query", PYRTR, Unit.COUNT_PER_SECOND, [count / seconds])
     run.add(IDLE_FIGURE, "processor time of that, each", PYRTR, Unit.SECONDS, [cpu_s / count])

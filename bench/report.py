@@ -60,7 +60,8 @@ class Run:
         inputs: the sources.
         rounds: how often what varies is measured.
         peers: names of other caches, and the programs.
-        absent: what is not measured, and why.
+        absent: what could not be measured, and why.
+        remarks: what else has to be known.
         crowds, peer_crowds: how many routers ask at once; of peers, most of which are not done in time.
         others: runs of the same at other scales.
     """
@@ -71,6 +72,7 @@ class Run:
     peers: dict[str, Path] = field(default_factory=dict)
     series: list[Series] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     crowds: tuple[int, ...] = (200,)
     peer_crowds: tuple[int, ...] = ()
     others: dict[str, Run] = field(default_factory=dict)
@@ -86,6 +88,11 @@ class Run:
         """Keep, and print, that something was not measured."""
         self.absent[what] = reason
         print(f"  {what}: not measured: {reason}", flush=True)
+
+    def remark(self, text: str) -> None:
+        """Keep, and print, what has to be known beside the figures."""
+        self.remarks.append(text)
+        print(f"  {text}", flush=True)
 
     def find(self, figure: str, what: str, program: str = PYRTR) -> float | None:
         """A median; None if it was not measured."""

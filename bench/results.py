@@ -65,7 +65,7 @@ def write(run: Run, path: Path, command: str, load_average: float) -> None:
             ),
         ),
         "",
-        *_absent(run),
+        *_remarks(run),
         "## Charts",
         "",
         *(f"![{name}]({CHARTS}/{name}.svg)\n" for name in drawn),
@@ -104,11 +104,10 @@ def _machine(run: Run, load_average: float) -> Iterator[str]:
         yield f"- {name}: {peers.version(name, path)}; fed {recipe.how}; `{path.name} {arguments}`"
 
 
-def _absent(run: Run) -> Iterator[str]:
-    if run.absent:
-        yield "Not measured:"
-        yield ""
-        yield from (f"- {what}: {reason}" for what, reason in run.absent.items())
+def _remarks(run: Run) -> Iterator[str]:
+    remarks = [*run.remarks, *(f"{what}: not measured: {reason}" for what, reason in run.absent.items())]
+    if remarks:
+        yield from (f"- {remark}" for remark in remarks)
         yield ""
 
 

@@ -58,7 +58,7 @@ def secure(run: Run) -> None:
             laps = [reader.call(read_over_tls, raw, authority.file, digest) for _ in range(run.rounds)]
             run.add(SECURE, rate_name("TLS"), RAW, Unit.OCTETS_PER_SECOND, [lap.size / lap.end_s for lap in laps])
         if shutil.which("ssh") is None:
-            run.leave_out("SSH", "no `ssh` in PATH")
+            run.remark("SSH is not measured: there is no `ssh` in PATH")
             return
         _tables(run, reader, program, "SSH", read_over_ssh, (HOST, ports["SSH"]), place / "router")
 
