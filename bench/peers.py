@@ -107,7 +107,7 @@ def found() -> tuple[dict[str, Path], dict[str, str]]:
     """The programs that are there, and why the others are not."""
     there, absent = {}, {}
     for name in RECIPES:
-        path = FOLDER / "bin" / _BUILT[name] if name in _BUILT else Path(shutil.which("stayrtr") or "/nonexistent")
+        path = FOLDER / "bin" / _BUILT[name] if name in _BUILT else Path("/usr/bin/stayrtr")
         if path.exists():
             there[name] = path
         else:
@@ -119,7 +119,14 @@ def found() -> tuple[dict[str, Path], dict[str, str]]:
 def version(name: str, path: Path) -> str:
     """What it says of itself."""
     done = subprocess.run((path, RECIPES[name].version_option), capture_output=True, text=True, timeout=10)
-    return (done.stdout + done.stderr).strip().partition("\n")[0]
+    said = (done.stdout + done.stderr).strip().partition("\n")[0]
+    source = FOLDER / f"{path.name}.source"
+    if path.parent.parent == FOLDER and source.exists():
+        return f"{said}, built from its repository at {source.read_text().strip()}"
+    if name == DEBIAN_STAYRTR:
+        query = ("dpkg-query", "-W", "-f", "${Version}", "stayrtr")
+        return f"{said}, package {subprocess.run(query, capture_output=True, text=True, timeout=10).stdout}"
+    return said
 
 
 @contextlib.contextmanager
