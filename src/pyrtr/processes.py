@@ -7,7 +7,6 @@ and `answer_all` is what its module does.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import gc
@@ -15,11 +14,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import msgspec
 
 from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
+
+if TYPE_CHECKING:
+    import asyncio
 
 _PR_SET_PDEATHSIG = 1
 _SIZE_BYTES = 4
@@ -66,6 +68,8 @@ async def run(
         SlurmError: the same, because of SLURM files.
         StoreError: the same, because files could not be written or read.
     """
+    import asyncio  # 10 MiB, and 40 ms, that a process which answers does without
+
     process = await _start(module, purpose)
     try:
         output, errors = await asyncio.wait_for(process.communicate(msgspec.json.encode(request)), timeout_s)
@@ -108,6 +112,8 @@ class Companion(Generic[Report]):
             SourceError: the request was refused, or the process died or took too long.
             StoreError: the same, because files could not be written or read.
         """
+        import asyncio
+
         if self._process is None:
             self._process = await _start(self._module, self._purpose)
         try:
@@ -150,6 +156,8 @@ class Companion(Generic[Report]):
 
 
 async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
+    import asyncio
+
     pipe = asyncio.subprocess.PIPE
     # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
     arguments = (sys.executable, "-P", "-m", module, str(os.getpid()))
