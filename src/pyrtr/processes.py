@@ -23,6 +23,8 @@ from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
 if TYPE_CHECKING:
     import asyncio
 
+# From the end of its output to the end of a process.
+ENDING_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _SIZE_BYTES = 4
 _REFUSALS: dict[str, type[PyrtrError]] = {"storage": StoreError, "SLURM": SlurmError, "source": SourceError}
@@ -120,6 +122,9 @@ class Companion(Generic[Report]):
             answer = await asyncio.wait_for(self._exchange(self._process, request), timeout_s)
         except BaseException as error:  # whatever it still says would be taken for the next answer
             process = self._process
+            if isinstance(error, asyncio.IncompleteReadError):  # it is ending by itself, and how is to be told
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), ENDING_S)
             await self.stop()
             match error:
                 case TimeoutError():
