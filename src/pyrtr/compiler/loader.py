@@ -21,6 +21,7 @@ from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
 from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.history import History, Step
+from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
@@ -86,6 +87,7 @@ class Loader(Updater):
         for place in self.places:
             place.accepted(shares.get(place.key))
             place.used(is_used=place.key in shares)
+        await self._show(generation)
         self._adopt(generation)
         now = self._clock()
         is_unfiltered = bool(self.slurm) and generation.slurm is None
@@ -96,6 +98,15 @@ class Loader(Updater):
         if not self._ledger.is_published:
             self._publish()
         self._note_recovered(self._ledger.current or generation)
+
+    async def _show(self, generation: Generation) -> None:
+        """What an operator is told of what was accepted in the last run."""
+        stored, sources = generation.stored, [place.share.source for place in self.places if place.share is not None]
+        if sources:
+            self.status.found = combined(sources)
+            self.status.counts = stored.table.counts
+            self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
+        self.slurm.status.applied(generation.slurm)
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -356,10 +367,13 @@ class Loader(Updater):
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
         if not self.slurm:
             return None
-        if report.slurm is not None and report.slurm.digest is not None and report.slurm.identity is not None:
+        current, applied = self._ledger.current, report.slurm
+        if applied is not None and applied.digest is not None and applied.identity is not None:
             name = self._ledger.store.new_paths().slurm.name
-            return SlurmRecord(name, report.slurm.digest, report.slurm.identity)
-        return None if self._ledger.current is None else self._ledger.current.slurm
+            return SlurmRecord(name, applied.digest, applied.identity, applied.filtered, applied.added)
+        if applied is None or current is None or current.slurm is None:
+            return None
+        return msgspec.structs.replace(current.slurm, filtered=applied.filtered, added=applied.added)
 
     def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
         """This is what is served now."""

@@ -73,7 +73,6 @@ class Looks:
         self._policy = policy
         self._clock = clock
         self.bench = asyncio.Lock()
-        self._has_made = False  # whether any table was, in this run: counts of what is served come with one
         self._refused_slurm: bytes | None = None
         self._log = get_logger()
 
@@ -250,9 +249,7 @@ class Looks:
         if self._is_unchanged(found, slurm, now):
             return Attempt(found, slurm, None)
         try:
-            report = await self._compile(Task.LOAD, found, slurm, now)
-            self._has_made = True
-            return Attempt(found, slurm, report)
+            return Attempt(found, slurm, await self._compile(Task.LOAD, found, slurm, now))
         except BaseException:
             Attempt(found, slurm, None).clean_up()
             raise
@@ -261,8 +258,7 @@ class Looks:
         """Whether nothing can come of it but what is current."""
         current = self._ledger.current
         return (
-            self._has_made
-            and current is not None
+            current is not None
             and slurm is None
             and not any(found.values())
             and not current.is_withdrawn

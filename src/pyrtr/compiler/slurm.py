@@ -12,6 +12,7 @@ from pyrtr.errors import SourceError
 from pyrtr.sources.base import Feed
 from pyrtr.sources.fetch.file import Signature, fetch, signature
 from pyrtr.sources.location import Location, names_of
+from pyrtr.store.database import SlurmRecord
 from pyrtr.store.slurm_file import identity_of
 
 
@@ -30,8 +31,8 @@ class SlurmStatus:
     filtered: dict[str, dict[str, int]] = field(default_factory=dict)
     added: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def applied(self, report: SlurmReport | None) -> None:
-        """A compilation was accepted."""
+    def applied(self, report: SlurmReport | SlurmRecord | None) -> None:
+        """A compilation was accepted, in this run or in the last one."""
         self.filtered = {} if report is None else report.filtered
         self.added = {} if report is None else report.added
 

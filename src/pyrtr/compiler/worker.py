@@ -71,12 +71,7 @@ def compile_table(job: Job) -> Report:
         next_expiry=min(facts.next_expiry, next_change),
         built_at=job.now if newest is None else newest.built_at,
         max_age_s=None if newest is None else newest.place.max_age_s,
-        counts={
-            "ipv4": len(table.ipv4),
-            "ipv6": len(table.ipv6),
-            "router_keys": len(table.router_keys),
-            "aspas": len(table.aspas),
-        },
+        counts=table.counts,
         vrps_by_anchor=count_by_anchor(facts),
         losses=None if outcome is None else outcome.losses,
         inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),

@@ -141,15 +141,6 @@ def test_one_that_was_confirmed_is_not_stale(failover):
     assert used(failover) == [True, False]
 
 
-def test_a_share_that_is_lost_does_not_cost_the_location(failover):
-    next(failover.store.path.glob("share-*")).unlink()
-    failover.restart()
-    look(failover)
-    assert (failover.payload, used(failover)) == (set(SMALL), [True, False])
-    assert failover.loader.places[0].status.failure_count == 0
-    assert list(failover.store.path.glob("share-*"))
-
-
 def confirm(program: Program, number: int) -> None:
     """Let a location confirm what it gave, from now on by setting `confirmed_at`."""
     feed = program.loader.places[number].feed
@@ -310,16 +301,6 @@ def test_a_share_that_is_lost_is_had_again_and_takes_nothing_away(union, is_rest
     look(union)
     assert union.payload == {*(whole or ()), MORE[-1]}
     assert used(union) == [True, True]
-
-
-def test_when_all_shares_are_lost_all_are_had_again(union):
-    whole = union.payload
-    for share in union.store.path.glob("share-*"):
-        share.unlink()
-    union.restart()
-    look(union)
-    look(union)
-    assert (union.payload, used(union)) == (whole, [True, True])
 
 
 def test_without_its_share_and_itself_the_others_go_on(union):

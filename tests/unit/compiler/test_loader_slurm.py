@@ -13,6 +13,7 @@ from tests.unit.compiler.program import FIRST_SERIAL, HOLD_S, MORE, RELOAD_S, Pr
 from pyrtr.compiler import process
 from pyrtr.compiler.job import Job, Report, Task
 from pyrtr.compiler.worker import compile_table
+from pyrtr.settings import Merge
 from pyrtr.store.state import Generation
 
 LOCAL = vrp("198.18.0.0/24")
@@ -265,10 +266,15 @@ def test_a_file_that_was_being_written_is_read_again(monkeypatch, program, file)
 
 def test_counts_are_there_after_a_restart(program, file):
     change(program, file, FILTER)
+    status, slurm_status = program.loader.status, program.loader.slurm.status
     program.restart()
     program.step()
-    assert program.loader.slurm.status.filtered[str(file)]["vrps"] == 1
-    assert program.loader.status.found is not None
+    assert program.loader.places[0].status.unchanged_count == 1
+    for name in ("found", "counts", "vrps_by_anchor"):
+        assert getattr(program.loader.status, name) == getattr(status, name)
+    assert program.loader.slurm.status.filtered == slurm_status.filtered
+    assert program.loader.slurm.status.added == slurm_status.added
+    assert slurm_status.filtered[str(file)]["vrps"] == 1
 
 
 def test_an_asserted_aspa_outlives_the_validated_one_it_was_united_with(start, file):
@@ -301,3 +307,20 @@ def test_a_file_whose_name_can_not_be_told_is_refused(start, folder):
     program.load(SMALL)
     assert program.payload is None
     assert str(program.loader.slurm.status.error).endswith("its name is not UTF-8, rename it")
+
+
+@pytest.mark.parametrize("merge", Merge)
+def test_what_is_held_of_the_locations_is_had_again(start, file, merge):
+    """It is wanted when SLURM files change alone, though the locations did not."""
+    replace(file, NOTHING)
+    program = start(others=1, slurm=[file], merge=merge, max_shrink=100.0)
+    program.offer(SMALL[3:], place=1)
+    program.load(SMALL)
+    used = [place.status.is_used for place in program.loader.places]
+    for share in program.store.path.glob("share-*"):
+        share.unlink()
+    change(program, file, FILTER)
+    change(program, file, FILTER)
+    assert program.payload == set(SMALL) - {FILTERED}
+    assert [place.status.is_used for place in program.loader.places] == used
+    assert len(list(program.store.path.glob("share-*"))) == sum(used)
