@@ -239,6 +239,8 @@ class Loader(Updater):
     def _is_held(self, report: Report, now: float) -> bool:
         """Whether the load is to wait for an operator's word (see `guard`)."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
+        if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
+            return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
         if losses is None or not (objected := objections(losses, policy.max_shrink)):
             return False
         reasons = tuple(objected.values())

@@ -91,7 +91,15 @@ class SlurmPlaces:
         return [(str(path), signature(path)) for where in local for path in (where, *_files_of(where))]
 
     def _identify(self, fetched: Mapping[str, Path]) -> SlurmFound:
-        local = [path for where in self._locations if where.is_local for path in _files_of(where.path)]
+        local = []
+        for where in self._locations:
+            if where.is_local:
+                files = _files_of(where.path)
+                if not files:  # a volume that is not mounted looks like this
+                    raise SourceError(
+                        f"{where} holds no file: one whose lists are empty would say that nothing is meant"
+                    )
+                local += files
         paths = {**fetched, **{str(path): path for path in local}}
         identity = identity_of((name, _octets(name, path)) for name, path in paths.items())
         return SlurmFound(tuple((name, str(path)) for name, path in paths.items()), identity, tuple(fetched.values()))

@@ -137,7 +137,7 @@ def test_what_an_earlier_run_served_unfiltered_waits_for_the_files_that_are_want
     program.load(SMALL)
     program.stop()
     replace(file, BROKEN)
-    program = start(slurm=[file], max_shrink=100.0)
+    program = start(slurm=[file], max_shrink=0.0)
     assert program.published == []
     program.step()
     assert program.published == []
@@ -169,6 +169,11 @@ def test_every_file_of_a_folder_counts_and_hidden_ones_do_not(start, folder):
     program.loader.trigger()
     program.step()
     assert program.payload == {*SMALL, LOCAL}
+    (place / "add").unlink()
+    program.loader.trigger()
+    program.step()
+    assert program.payload == {*SMALL, LOCAL}, "a folder without files may be a volume that is not mounted"
+    assert "holds no file" in str(program.loader.slurm.status.error)
 
 
 def test_two_files_that_dispute_a_prefix_are_refused_both(start, folder):
