@@ -50,10 +50,10 @@ def write(run: Run, path: Path, command: str, load_average: float) -> None:
         "",
         f"Written by `{command}`; every figure is of that one run.",
         "",
-        "Medians, below them the spread and the number of runs; in brackets how many times pyRTR's. The reader is the same",
-        "for all programs: it takes the time of the octets, and looks afterwards whether the response is complete and its",
-        "VRPs are, by count and digest, those of the source. `raw` is a bare loop of `sendall` of the octets that pyRTR",
-        "sends, to the same reader. Processor time has steps of 10 ms.",
+        "Medians, below them the spread and the number of runs; in brackets how many times pyRTR's. The reader is the",
+        "same for all programs: it takes the time of the octets, and looks afterwards whether the response is complete",
+        "and its VRPs are, by count and digest, those of the source. `raw` is a bare loop of `sendall` of the octets",
+        "that pyRTR sends, to the same reader. Processor time has steps of 10 ms.",
         "",
         *_machine(run, load_average),
         "",
@@ -94,7 +94,7 @@ def _machine(run: Run, load_average: float) -> Iterator[str]:
     source = run.inputs.first
     yield f"- When: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, in {time.monotonic() - run.started:,.0f} s"
     yield f"- Machine: {os.cpu_count()} processors {model[1] if model else platform.machine()},"
-    yield f"  {int(memory[1]) / 2**20 if memory else 0:.0f} GiB, {platform.system()} {platform.release().partition('-')[0]};"
+    yield f"  {int(memory[1]) / 2**20 if memory else 0:.0f} GiB, Linux {platform.release().partition('-')[0]};"
     yield f"  load average at the start {load_average:.2f}"
     yield f"- Input: {source.digest.vrp_count:,} VRPs, {source.size_mb:.0f} MB, made by {run.inputs.made_by}"
     yield f"- pyRTR: commit {commit.strip()}, Python {platform.python_version()}, numpy {np.__version__}; `pyrtr` with"
