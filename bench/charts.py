@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
-WIDTH, MARGIN, NAMES, ROW = 720, 16, 150, 26
-PLOT_HEIGHT, LABELS = 260, 190
+WIDTH, MARGIN, NAMES, ROW = 740, 16, 150, 26
+PLOT_HEIGHT, AXIS, LABELS = 260, 92, 200
 COLOURS = ("#1f6feb", "#d1242f", "#2da44e", "#bf8700", "#8250df", "#57606a")
 OURS, OTHERS = COLOURS[0], "#8c959f"
 
@@ -37,20 +37,22 @@ def lines(title: str, along: str, series: Mapping[str, Sequence[Point]], write: 
     xs = [x for points in series.values() for x, _ in points]
     left, right = min(xs), max(xs)
     low, high = _decades(y for points in series.values() for _, y in points)
-    room = WIDTH - MARGIN - LABELS - 70
+    room = WIDTH - MARGIN - LABELS - AXIS
     parts = []
     for power in range(round(math.log10(low)), round(math.log10(high)) + 1):
         y = 44 + (1 - _part(10.0**power, low, high)) * PLOT_HEIGHT
         parts += [
-            f'<line x1="70" y1="{y:.1f}" x2="{70 + room}" y2="{y:.1f}" stroke="#d0d7de"/>',
-            _text(64, y + 4, write(10.0**power), anchor="end"),
+            f'<line x1="{AXIS}" y1="{y:.1f}" x2="{AXIS + room}" y2="{y:.1f}" stroke="#d0d7de"/>',
+            _text(AXIS - 6, y + 4, write(10.0**power), anchor="end"),
         ]
     for x in sorted(set(xs)):
-        parts.append(_text(70 + _part(x, left, right) * room, PLOT_HEIGHT + 62, f"{x:,.0f}", anchor="middle"))
-    parts.append(_text(70 + room / 2, PLOT_HEIGHT + 80, along, anchor="middle"))
+        parts.append(_text(AXIS + _part(x, left, right) * room, PLOT_HEIGHT + 62, f"{x:,.0f}", anchor="middle"))
+    parts.append(_text(AXIS + room / 2, PLOT_HEIGHT + 80, along, anchor="middle"))
     taken: list[float] = []
     for (name, points), colour in zip(series.items(), COLOURS, strict=False):
-        places = [(70 + _part(x, left, right) * room, 44 + (1 - _part(y, low, high)) * PLOT_HEIGHT) for x, y in points]
+        places = [
+            (AXIS + _part(x, left, right) * room, 44 + (1 - _part(y, low, high)) * PLOT_HEIGHT) for x, y in points
+        ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]

@@ -97,7 +97,7 @@ def make(folder: Path, scale: str) -> Inputs:
     made_by = _write_first(first, scale)
     lines = first.read_text().split("\n")
     start = next(number for number, line in enumerate(lines) if line.startswith(_ROA_HEAD))
-    count = sum(line.startswith(_ROA_HEAD) for line in lines)
+    count = next(number for number, line in enumerate(lines[start:]) if not line.startswith(_ROA_HEAD))
     later = {}
     for name, changed in {
         f"{USUAL_CHANGES} VRPs": USUAL_CHANGES,

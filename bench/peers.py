@@ -57,6 +57,7 @@ class Recipe:
         version_option: makes it name its version.
         arguments: of the command line, after the program.
         reload_signal: what makes it look at its source; None if it looks every second.
+        prepare: writes what the arguments name, beside the source.
         is_fed_slurm: whether it takes VRPs as local assertions only.
     """
 
@@ -64,6 +65,7 @@ class Recipe:
     version_option: str
     arguments: Callable[[Place], tuple[str, ...]]
     reload_signal: signal.Signals | None
+    prepare: Callable[[Place], None] = lambda _place: None
     is_fed_slurm: bool = False
 
 
@@ -75,14 +77,15 @@ def _stayrtr(place: Place) -> tuple[str, ...]:
 
 
 def _rtrtr(place: Place) -> tuple[str, ...]:
-    config = place.folder / "rtrtr.conf"
-    config.write_text(_RTRTR.format(source=place.source, rtr=place.rtr, http=place.http))
-    return "-c", str(config)
+    return "-c", str(place.folder / "rtrtr.conf")
+
+
+def _write_rtrtr_config(place: Place) -> None:
+    text = _RTRTR.format(source=place.source, rtr=place.rtr, http=place.http)
+    (place.folder / "rtrtr.conf").write_text(text)
 
 
 def _routinator(place: Place) -> tuple[str, ...]:
-    for name in ("repository", "tals"):
-        (place.folder / name).mkdir(exist_ok=True)
     return (
         *("--repository-dir", str(place.folder / "repository"), "--extra-tals-dir", str(place.folder / "tals")),
         *("--no-rir-tals", "--disable-rsync", "--disable-rrdp", "--exceptions", str(place.source), "--quiet"),
@@ -90,13 +93,25 @@ def _routinator(place: Place) -> tuple[str, ...]:
     )
 
 
+def _make_routinator_folders(place: Place) -> None:
+    for name in ("repository", "tals"):
+        (place.folder / name).mkdir()
+
+
 _STAYRTR = Recipe("rpki-client's JSON from a file", "-version", _stayrtr, signal.SIGHUP)
 RECIPES = {
     DEBIAN_STAYRTR: _STAYRTR,
     "StayRTR (newest)": _STAYRTR,
-    "RTRTR": Recipe("rpki-client's JSON from a file, looked at every second", "--version", _rtrtr, None),
+    "RTRTR": Recipe(
+        "rpki-client's JSON from a file, looked at every second", "--version", _rtrtr, None, _write_rtrtr_config
+    ),
     "Routinator": Recipe(
-        "no trust anchors; the VRPs are assertions of a SLURM file", "--version", _routinator, signal.SIGUSR1, True
+        "no trust anchors, and the VRPs as assertions of a SLURM file",
+        "--version",
+        _routinator,
+        signal.SIGUSR1,
+        _make_routinator_folders,
+        is_fed_slurm=True,
     ),
 }
 _BUILT = {"StayRTR (newest)": "stayrtr", "RTRTR": "rtrtr", "Routinator": "routinator"}
@@ -147,6 +162,7 @@ def started(name: str, path: Path, folder: Path, source: Path) -> Iterator[Progr
         return slurm
 
     os.link(form(source), place.source)
+    recipe.prepare(place)
     command = (str(path), *recipe.arguments(place))
     program = Program(name, command, {}, place.source, (HOST, port), recipe.reload_signal, form)
     try:

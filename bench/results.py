@@ -48,10 +48,12 @@ def write(run: Run, path: Path, command: str, load_average: float) -> None:
     lines = [
         "# Measured",
         "",
-        f"Written by `{command}`; every figure is of that one run. Medians; the spread and the number of runs stand",
-        "behind them. The reader is the same for all programs: it takes the time of the octets, and looks afterwards",
-        "whether the response is complete and its VRPs are, by count and digest, those of the source. `raw` is a bare",
-        "loop of `sendall` of the octets that pyRTR sends, to the same reader.",
+        f"Written by `{command}`; every figure is of that one run.",
+        "",
+        "Medians, below them the spread and the number of runs; in brackets how many times pyRTR's. The reader is the",
+        "same for all programs: it takes the time of the octets, and looks afterwards whether the response is complete",
+        "and its VRPs are, by count and digest, those of the source. `raw` is a bare loop of `sendall` of the octets",
+        "that pyRTR sends, to the same reader. Processor time has steps of 10 ms.",
         "",
         *_machine(run, load_average),
         "",
@@ -91,8 +93,8 @@ def _machine(run: Run, load_average: float) -> Iterator[str]:
     commit = subprocess.run(("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, cwd=ROOT).stdout
     source = run.inputs.first
     yield f"- When: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, in {time.monotonic() - run.started:,.0f} s"
-    yield f"- Machine: {os.cpu_count()} processors {model[1] if model else platform.machine()}, "
-    yield f"  {int(memory[1]) / 2**20 if memory else 0:.0f} GiB, {platform.system()} {platform.release()}; "
+    yield f"- Machine: {os.cpu_count()} processors {model[1] if model else platform.machine()},"
+    yield f"  {int(memory[1]) / 2**20 if memory else 0:.0f} GiB, Linux {platform.release().partition('-')[0]};"
     yield f"  load average at the start {load_average:.2f}"
     yield f"- Input: {source.digest.vrp_count:,} VRPs, {source.size_mb:.0f} MB, made by {run.inputs.made_by}"
     yield f"- pyRTR: commit {commit.strip()}, Python {platform.python_version()}, numpy {np.__version__}; `pyrtr` with"
@@ -100,8 +102,8 @@ def _machine(run: Run, load_average: float) -> Iterator[str]:
     for name, path in run.peers.items():
         recipe = peers.RECIPES[name]
         place = peers.Place(Path("FOLDER"), Path("SOURCE"), "127.0.0.1:PORT", "127.0.0.1:OTHER")
-        arguments = " ".join(recipe.arguments(place)) if name != "RTRTR" else "-c FOLDER/rtrtr.conf"
-        yield f"- {name}: {peers.version(name, path)}; fed {recipe.how}; `{path.name} {arguments}`"
+        yield f"- {name}: {peers.version(name, path)}; fed {recipe.how};"
+        yield f"  `{' '.join((path.name, *recipe.arguments(place)))}`"
 
 
 def _remarks(run: Run) -> Iterator[str]:
