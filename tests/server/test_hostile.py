@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import signal
 import socket
 import struct
 import threading
@@ -197,6 +198,24 @@ def test_a_router_is_served_on_time(program: Program, name: str) -> None:
     assert program.metrics()["process_resident_memory_bytes"] < before + LIMIT_BYTES
     program.wait_for(lambda: not program.clients(), what="the attackers are gone")
     assert [line for line in program.events(start) if line["level"] in ("error", "critical")] == []
+
+
+@pytest.mark.parametrize("server", ["rtr", "web"])
+def test_the_kernel_holds_little_of_what_is_sent(program: Program, server: str) -> None:
+    """It is worked off in one turn, while others wait: of some octets, such as TLS's key updates, that takes long."""
+    program.signal(signal.SIGSTOP)
+    try:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            sock.connect(getattr(program, server))
+            sock.settimeout(0.2)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 2**20:
+                    sent += sock.send(bytes(1024))
+    finally:
+        program.signal(signal.SIGCONT)
+    assert sent < 2**15
 
 
 def test_out_of_descriptors_who_is_connected_is_served(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ BACKLOG = 4096
 ACCEPTS_PER_TURN = 64
 # Out of descriptors or memory: nothing gets better by trying at once, and the routers that are connected go on.
 OVERLOAD_PAUSE_S = 0.5
+# What the kernel holds of what somebody has sent, and so what is worked off in one turn: 256 KiB of key updates of TLS
+# take a third of a second. A router sends queries of twelve octets.
+RECEIVE_BYTES = 2**13
 _OVERLOAD = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # 8210bis §9: keep-alives are on, and a router that takes nothing for three Retry Intervals is given up. What the kernel
 # has taken off our hands, only the kernel can time: TCP_USER_TIMEOUT. It counts for keep-alives, too: a router that is
@@ -53,6 +56,12 @@ def bind(hosts: Iterable[str], port: int, md5: Md5 | None = None) -> list[socket
     return sockets
 
 
+def listen_sparingly(sock: socket.socket, backlog: int) -> None:
+    """Listen, or go on with it; each connection gets `RECEIVE_BYTES` from its first octet on."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    sock.listen(backlog)
+
+
 def _bind_host(host: str, port: int, sockets: list[socket.socket], md5: Md5 | None) -> int:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -77,7 +86,7 @@ def _bind_host(host: str, port: int, sockets: list[socket.socket], md5: Md5 | No
             sock.bind((address[0], port or _free_port(family, address), *address[2:]))
             if md5 is not None:
                 md5.protect(sock)
-            sock.listen(BACKLOG)
+            listen_sparingly(sock, BACKLOG)
             sock.setblocking(False)
         except Md5Error:
             sock.close()
@@ -162,7 +171,8 @@ class Listener:
         """Begin to accept."""
         if self._is_open:
             for sock in self._doors:
-                sock.listen(BACKLOG)  # a socket that was handed over may have been closed by the program before us
+                # A socket that was handed over may have been closed by the program before us.
+                listen_sparingly(sock, BACKLOG)
                 self._loop.add_reader(sock, self._accept, sock)
 
     def control(self, is_open: bool) -> None:
@@ -172,7 +182,7 @@ class Listener:
         self._is_open = is_open
         for sock in self._doors:
             if is_open:
-                sock.listen(BACKLOG)
+                listen_sparingly(sock, BACKLOG)
                 self._loop.add_reader(sock, self._accept, sock)
             else:
                 self._ignore(sock)

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from pyrtr.server.descriptors import FOR_LOADING, require_spare
+from pyrtr.server.tcp import listen_sparingly
 from pyrtr.web.limits import MAX_HEAD_BYTES
 from pyrtr.web.tls import HttpTls
 
@@ -104,7 +105,7 @@ class _Server(uvicorn.Server):
         """Begin to accept."""
         self.servers = []
         for sock in sockets or []:
-            sock.listen(BACKLOG)
+            listen_sparingly(sock, BACKLOG)
             sock.setblocking(False)
             self._resume(sock)
         self.started = True
