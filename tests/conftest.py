@@ -1,4 +1,4 @@
-"""Hypothesis profiles: no deadline, since machines differ; in CI the same examples every time. What is long goes first."""
+"""Hypothesis profiles: no deadline, since machines differ; in CI the same examples every time. Long tests go first."""
 
 import os
 
