@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check fix fuzz interop bench clean
+.PHONY: run test check fix fuzz interop bench bench-quick clean
 
 run: $(READY)
 	LOCATION=sample/rpki-client.json STATE=.venv/sample-state MAX_AGE=31536000 exec $(BIN)/pyrtr
@@ -29,7 +29,12 @@ interop: $(READY)
 	PYRTR=$(CURDIR)/$(BIN)/pyrtr PY=$(CURDIR)/$(BIN)/python tests/interop/run
 
 bench: $(READY)
-	$(BIN)/python -m bench
+	bench/install
+	$(BIN)/python -m bench --results bench/RESULTS.md
+
+bench-quick: $(READY)
+	bench/install debian
+	$(BIN)/python -m bench --extent quick
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -89,7 +89,7 @@ def _seconds(function: Callable[[], object], rounds: int = 5) -> float:
 def rows(run: Run) -> None:
     """Columns of packed rows against one object a VRP."""
     title("rows: a million VRPs as two columns of rows, and as objects")
-    for name, value, beside in _alone(_rows, run.inputs.first, run.inputs.second):
+    for name, value, beside in _alone(_rows, run.inputs.first.path, run.inputs.second.path):
         line(name, value, beside)
 
 
@@ -128,13 +128,13 @@ def _rows(first: Path, second: Path) -> list[tuple[str, str, str]]:
 def compile_process(run: Run) -> None:
     """Loading in the serving process, on a thread, against a process of its own."""
     title("compile: loading a million VRPs on a thread of the serving process, and in a process of its own")
-    longest, peak, rest = _alone(_load_on_a_thread, run.inputs.first)
+    longest, peak, rest = _alone(_load_on_a_thread, run.inputs.first.path)
     line("thread: longest pause of the event loop", milliseconds(longest))
     line("thread: memory, peak; when all but the table is let go", mebibytes(peak), mebibytes(rest))
-    with pyrtr(run.folder, run.inputs.first) as program:
+    with pyrtr(run.folder, run.inputs.first.path) as program:
         serving = [memory_kib(program.pid, name) for name in ("VmHWM", "VmRSS")]
         line("process: memory of the serving one, peak; at rest", mebibytes(serving[0]), mebibytes(serving[1]))
-        line("process: memory of the compile process, peak", mebibytes(program.peaks.compile_kib))
+        line("process: memory of the compile process, peak", mebibytes(program.peaks.child_kib))
     print("  (the pause with a process of its own: python -m bench pause)")
 
 
@@ -155,7 +155,7 @@ def _load_on_a_thread(source: Path) -> tuple[float, int, int]:
 def image(run: Run) -> None:
     """Encoding an image when the first router asks, against writing the images of all versions with the table."""
     title("image: the whole table for one version")
-    for name, value, beside in _alone(_image, run.inputs.first, run.folder):
+    for name, value, beside in _alone(_image, run.inputs.first.path, run.folder):
         line(name, value, beside)
 
 
@@ -231,7 +231,7 @@ def accept(_run: Run) -> None:
     for name, factory in (("asyncio's own server", asyncio.new_event_loop), ("uvloop's own server", uvloop_factory)):
         for what, is_greedy in (("", False), (", a thread opens files meanwhile", True)):
             line(name + what, *_alone(_accept, factory, is_greedy))
-    with pyrtr(_run.folder, _run.inputs.first) as program:
+    with pyrtr(_run.folder, _run.inputs.first.path) as program:
         line("pyRTR's", *_accept_of(program.pid, program.address))
 
 
@@ -316,11 +316,11 @@ def _accept_of(pid: int, address: Address) -> tuple[str, str]:
 
 def fetch(run: Run) -> None:
     """Fetching over HTTP in the serving process, on a thread, and in a process of its own."""
-    title(f"fetch: {run.inputs.size_mb:,.0f} MB over HTTP on loopback, on a thread, and in a process of its own")
-    handler = partial(_QuietHandler, directory=run.inputs.first.parent)
+    title(f"fetch: {run.inputs.first.size_mb:,.0f} MB over HTTP on loopback, on a thread, and in a process of its own")
+    handler = partial(_QuietHandler, directory=run.inputs.first.path.parent)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
-        url = f"http://127.0.0.1:{server.server_port}/{run.inputs.first.name}"
+        url = f"http://127.0.0.1:{server.server_port}/{run.inputs.first.path.name}"
         for name, is_apart in (("thread", False), ("process", True)):
             seconds, longest, serving, fetching = _alone(_fetch, url, run.folder, is_apart)
             line(f"{name}: whole; longest pause of the event loop", milliseconds(seconds), milliseconds(longest))
@@ -371,7 +371,7 @@ def poll(run: Run) -> None:
 
     def look() -> None:
         for _ in range(rounds):
-            run.inputs.first.stat()
+            run.inputs.first.path.stat()
 
     line("stat", f"{_seconds(look) / rounds * 1e6:.1f} us")
 
@@ -380,7 +380,7 @@ def state(run: Run) -> None:
     """What a commit costs, and the opening of the state folder, with a short history and with all that is kept."""
     title("state: a million VRPs, and the history in SQLite")
     for step_count, change_count in HISTORIES:
-        for name, value, beside in _alone(_state, run.inputs.first, run.folder, step_count, change_count):
+        for name, value, beside in _alone(_state, run.inputs.first.path, run.folder, step_count, change_count):
             line(f"{step_count} steps of {change_count:,} changes: {name}", value, beside)
 
 
@@ -417,8 +417,8 @@ def canonical(run: Run) -> None:
     """What reading a CCR costs, beside JSON of the same VRPs."""
     title("ccr: a million VRPs as CCR and as JSON, up to the sorted table")
     path = run.folder / "ccr"
-    _alone(_write_ccr, run.inputs.first, path)
-    for name, module, source in (("CCR", ccr, path), ("JSON", rpki_client, run.inputs.first)):
+    _alone(_write_ccr, run.inputs.first.path, path)
+    for name, module, source in (("CCR", ccr, path), ("JSON", rpki_client, run.inputs.first.path)):
         seconds, peak = _alone(_read, module.__name__, source)
         line(name, f"{seconds:.2f} s", f"{mebibytes(peak)} at most, of {mebibytes(source.stat().st_size / 1024)}")
 
@@ -467,7 +467,7 @@ def main() -> int:
     if unknown := sorted(set(names) - DECISIONS.keys()):
         parser.error(f"{', '.join(unknown)}: expected {', '.join(DECISIONS)}")
     with tempfile.TemporaryDirectory(prefix="pyrtr-bench-") as folder:
-        run = Run(Path(folder), inputs.make(Path(folder)))
+        run = Run(Path(folder), inputs.make(Path(folder) / "inputs", "sep2026"), 1)
         for name in names:
             DECISIONS[name](run)
     return 0

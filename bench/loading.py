@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import statistics
 import subprocess
 import sys
@@ -11,104 +13,129 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import readers
-from bench.programs import Pyrtr, memory_kib, pyrtr
-from bench.report import Run, line, mebibytes, milliseconds, title
+from bench.programs import Pyrtr, memory_kib, pyrtr, starting
+from bench.report import PYRTR, Run, Unit
 from bench.worker import Worker, worker
+from pyrtr.wire.enums import Version
 
-ROUNDS = 2
+LOAD, MEMORY, PAUSE = "load", "memory", "pause"
+DECODER = "bare decode"
+DECODE, COLD = "of the same file by msgspec, in a fresh process", "start of the program to published"
+AT_REST = "serving process at rest, images of versions 0 to 2 in use"
+AT_REST_ONE = "serving process at rest, image of version 1 in use"
+SUM_PEAK = "all processes at one moment, peak"
+INSIDE = "longest pause of the event loop while reloading, from inside"
 RELOADS = 2
 REST_S = 2.0
-TRICKLE_PAUSE_S = 0.001
+POLL_EVERY_S = 0.02  # 50 times a second
 MARGIN_S = 0.4
 
-# Typed records of the same members that pyRTR needs, and nothing done with them.
+# Typed records of the members that pyRTR needs, and nothing done with them.
 _DECODE = """
 import gc, sys, time
-import msgspec
-
-class Roa(msgspec.Struct, gc=False):
-    prefix: str
-    asn: int
-    maxLength: int
-    ta: str
-    expires: int
-
-class Document(msgspec.Struct, gc=False):
-    roas: list[Roa]
+from pathlib import Path
+from bench import oracle
 
 gc.disable()
 start = time.perf_counter()
-with open(sys.argv[1], "rb") as file:
-    document = msgspec.json.decode(file.read(), type=Document)
-print(time.perf_counter() - start, len(document.roas))
+roas = oracle.read_roas(Path(sys.argv[1]))
+print(time.perf_counter() - start, len(roas))
 """
+
+
+def reload_name(change: str) -> str:
+    """The name of that figure."""
+    return f"SIGHUP to published, {change} changed"
 
 
 def load(run: Run) -> None:
     """JSON on disk to published, beside a bare decode of the same file."""
-    first, second = run.inputs.first, run.inputs.second
-    decodes = []
-    starts = []
-    reloads = []
-    for _ in range(ROUNDS):
+    first = run.inputs.first.path
+    decodes, starts, start_cpu = [], [], []
+    for _ in range(run.rounds):
         decodes.append(_decode(first))
-        with pyrtr(run.folder, first) as program:
+        with starting(run.folder, first) as program:
             starts.append(program.wait_for("ready")[0] - program.started)
-            reloads.append(program.reload(second))
-    title(f"load: {run.inputs.size_mb:.1f} MB of JSON to published (mean of {ROUNDS})")
-    decode, start, again = map(statistics.mean, (decodes, starts, reloads))
-    line("bare msgspec decode, fresh process", milliseconds(decode))
-    line("pyRTR, start of the program to ready", milliseconds(start), f"{start / decode:.1f} x the decode")
-    line("pyRTR, SIGHUP to published, 0.1 % changed", milliseconds(again), f"{again / decode:.1f} x the decode")
+            start_cpu.append(program.cpu_s)
+    run.add(LOAD, DECODE, DECODER, Unit.SECONDS, decodes)
+    run.add(LOAD, COLD, PYRTR, Unit.SECONDS, starts)
+    run.add(LOAD, f"{COLD}, processor time", PYRTR, Unit.SECONDS, start_cpu)
+    with pyrtr(run.folder, first) as program:
+        for change, source in run.inputs.later.items():
+            laps, cpu = [], []
+            turns = itertools.cycle((source.path, first))
+            for _ in range(max(2, run.rounds // 2 * 2)):  # there and back again
+                before = program.cpu_s
+                laps.append(program.reload(next(turns)))
+                cpu.append(program.cpu_s - before)
+            run.add(LOAD, reload_name(change), PYRTR, Unit.SECONDS, laps)
+            run.add(LOAD, f"{reload_name(change)}, processor time", PYRTR, Unit.SECONDS, cpu)
 
 
 def memory(run: Run) -> None:
-    """Memory of the serving process and of the compile process, through a start, a full response and a reload."""
-    with pyrtr(run.folder, run.inputs.first) as program, worker() as reader:
-        at_start = memory_kib(program.pid, "VmRSS")
-        reader.call(readers.take_apart, program.address)
-        program.reload(run.inputs.second)
-        reader.call(readers.take_apart, program.address)
-        at_rest, anonymous, mapped = (memory_kib(program.pid, name) for name in ("VmRSS", "RssAnon", "RssFile"))
-        peak, peaks = memory_kib(program.pid, "VmHWM"), program.peaks
-    title("memory: resident, with a million VRPs, after a full response, a reload, and another full response")
-    line("serving process, ready, nothing asked yet", mebibytes(at_start))
-    split = f"{mebibytes(anonymous)} of its own, {mebibytes(mapped)} of mapped files"
-    line("serving process at rest", mebibytes(at_rest), split)
-    line("serving process, peak", mebibytes(peak))
-    line("compile process, peak", mebibytes(peaks.compile_kib))
-    line("both at one moment, peak", mebibytes(peaks.sum_kib))
+    """Memory of the serving process and of the compile process, through a start, full responses and reloads."""
+    first, second = run.inputs.first, run.inputs.second
+    with pyrtr(run.folder, first.path) as program, worker() as reader:
+        run.add(MEMORY, "serving process, nothing asked yet", PYRTR, Unit.KIB, [memory_kib(program.pid, "VmRSS")])
+        reader.call(readers.read_table, program.address, first.digest)
+        program.reload(second.path)
+        reader.call(readers.read_table, program.address, second.digest)
+        time.sleep(MARGIN_S)
+        run.add(MEMORY, AT_REST_ONE, PYRTR, Unit.KIB, [memory_kib(program.pid, "VmRSS")])
+        for version in Version:
+            reader.call(readers.read_table, program.address, second.digest, None, version)
+        program.reload(first.path)
+        for version in Version:
+            reader.call(readers.read_table, program.address, first.digest, None, version)
+        time.sleep(MARGIN_S)
+        at_rest, own, mapped = (memory_kib(program.pid, name) for name in ("VmRSS", "RssAnon", "RssFile"))
+        run.add(MEMORY, AT_REST, PYRTR, Unit.KIB, [at_rest])
+        run.add(MEMORY, "of that its own", PYRTR, Unit.KIB, [own])
+        run.add(MEMORY, "of that mapped files", PYRTR, Unit.KIB, [mapped])
+        run.add(MEMORY, "serving process, peak", PYRTR, Unit.KIB, [memory_kib(program.pid, "VmHWM")])
+        run.add(MEMORY, "compile process, peak", PYRTR, Unit.KIB, [program.peaks.child_kib])
+        run.add(MEMORY, SUM_PEAK, PYRTR, Unit.KIB, [program.peaks.sum_kib])
 
 
 def pause(run: Run) -> None:
-    """The longest wait for a small answer while a million VRPs are loaded, beside the longest at rest."""
-    figures: dict[str, list[float]] = {}
-    with pyrtr(run.folder, run.inputs.first) as program, worker() as asker:
-        asker.call(readers.take_apart, program.address)
-        sources = itertools.cycle((run.inputs.second, run.inputs.first))
+    """The longest pause of the event loop while a source is loaded: from inside, and as routers and HTTP see it."""
+    beats = run.folder / "beats"
+    first, second = run.inputs.first.path, run.inputs.second.path
+    with pyrtr(run.folder, first, {"BEATS": str(beats)}, "bench.inside") as program, worker() as asker:
+        asker.call(readers.read_table, program.address, run.inputs.first.digest)
+        sources = itertools.cycle((second, first))
         reload_s = program.reload(next(sources))
+        windows: list[tuple[float, float]] = []
         for name in ("RTR", "HTTP"):
-            figures[f"{name} at rest"] = _ask(program, asker, name, REST_S)()
-            during: list[float] = []
+            figures = {"at rest": _ask(program, asker, name, REST_S)(), "while reloading": []}
             for _ in range(RELOADS):
                 asking = _ask(program, asker, name, reload_s + MARGIN_S)
                 time.sleep(MARGIN_S / 4)
-                program.reload(next(sources))
-                during += asking()
-            figures[f"{name} while reloading"] = during
-    title(f"pause: a small question every millisecond or so, {RELOADS} reloads each")
-    for name, laps in figures.items():
-        laps.sort()
-        beside = f"99.9 %: {milliseconds(laps[int(len(laps) * 0.999)])}   median: {milliseconds(laps[len(laps) // 2])}"
-        line(f"{name}, longest of {len(laps):,}", milliseconds(laps[-1]), beside)
+                began = time.monotonic()
+                figures["while reloading"] += _reloaded(program, next(sources), asking)
+                windows.append((began, time.monotonic()))
+            for when, laps in figures.items():
+                what = f"{name} asked 50 times a second, {when}"
+                run.add(PAUSE, f"{what}, longest answer", PYRTR, Unit.SECONDS, [max(laps)])
+                run.add(PAUSE, f"{what}, median answer", PYRTR, Unit.SECONDS, [statistics.median(laps)])
+    late = [tuple(pair) for pair in json.loads(beats.read_text())]
+    longest = [max((s for at, s in late if began <= at <= ended), default=0.0) for began, ended in windows]
+    run.add(PAUSE, INSIDE, PYRTR, Unit.SECONDS, longest)
+
+
+def _reloaded(program: Pyrtr, source: Path, asking: Callable[[], list[float]]) -> list[float]:
+    program.reload(source)
+    return asking()
 
 
 def _ask(program: Pyrtr, asker: Worker, name: str, seconds: float) -> Callable[[], list[float]]:
     if name == "RTR":
-        return asker.begin(readers.rtr_round_trips, program.address, seconds, TRICKLE_PAUSE_S)
-    return asker.begin(readers.http_round_trips, program.http_port, seconds, TRICKLE_PAUSE_S)
+        return asker.begin(readers.rtr_round_trips, program.address, seconds, POLL_EVERY_S)
+    return asker.begin(readers.http_round_trips, program.http_port, seconds, POLL_EVERY_S)
 
 
 def _decode(source: Path) -> float:
-    output = subprocess.run((sys.executable, "-c", _DECODE, str(source)), check=True, capture_output=True).stdout
+    command = (sys.executable, "-c", _DECODE, str(source))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    output = subprocess.run(command, check=True, capture_output=True, env=environment).stdout
     return float(output.split()[0])

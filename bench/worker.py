@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar, cast
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -7,7 +7,6 @@ and `answer_all` is what its module does.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import gc
@@ -15,14 +14,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
 
+if TYPE_CHECKING:
+    import asyncio
+
+# From the end of its output to the end of a process.
+ENDING_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _SIZE_BYTES = 4
+_REFUSALS: dict[str, type[PyrtrError]] = {"storage": StoreError, "SLURM": SlurmError, "source": SourceError}
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}  # most real-time signals have none
 
 Request = TypeVar("Request")
@@ -34,11 +39,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
+        kind: what it lies with: `storage`, `SLURM` or `source`; with the first two the source itself may be good.
     """
 
     reason: str
-    is_storage: bool
+    kind: str
 
 
 class Answer(msgspec.Struct, Generic[Report], frozen=True):
@@ -62,8 +67,11 @@ async def run(
 
     Raises:
         SourceError: the request was refused, or the process died or took too long. Nothing of it is to be used then.
+        SlurmError: the same, because of SLURM files.
         StoreError: the same, because files could not be written or read.
     """
+    import asyncio  # 10 MiB, and 40 ms, that a process which answers does without
+
     process = await _start(module, purpose)
     try:
         output, errors = await asyncio.wait_for(process.communicate(msgspec.json.encode(request)), timeout_s)
@@ -106,12 +114,17 @@ class Companion(Generic[Report]):
             SourceError: the request was refused, or the process died or took too long.
             StoreError: the same, because files could not be written or read.
         """
+        import asyncio
+
         if self._process is None:
             self._process = await _start(self._module, self._purpose)
         try:
             answer = await asyncio.wait_for(self._exchange(self._process, request), timeout_s)
         except BaseException as error:  # whatever it still says would be taken for the next answer
             process = self._process
+            if isinstance(error, asyncio.IncompleteReadError):  # it is ending by itself, and how is to be told
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), ENDING_S)
             await self.stop()
             match error:
                 case TimeoutError():
@@ -148,6 +161,8 @@ class Companion(Generic[Report]):
 
 
 async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
+    import asyncio
+
     pipe = asyncio.subprocess.PIPE
     # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
     arguments = (sys.executable, "-P", "-m", module, str(os.getpid()))
@@ -159,7 +174,7 @@ async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
 
 def _report_of(answer: Answer[Report], purpose: str) -> Report:
     if answer.refusal is not None:
-        raise (StoreError if answer.refusal.is_storage else SourceError)(answer.refusal.reason)
+        raise _REFUSALS.get(answer.refusal.kind, SourceError)(answer.refusal.reason)
     if answer.report is None:
         raise SourceError(f"the {purpose} process gave an empty answer")
     return answer.report
@@ -194,7 +209,8 @@ def _outcome(work: Callable[[Request], Report], request: Request) -> Answer[Repo
     try:
         return Answer(report=work(request))
     except PyrtrError as error:
-        return Answer(refusal=Refusal(str(error), isinstance(error, StoreError)))
+        kinds = (kind for kind, error_type in _REFUSALS.items() if isinstance(error, error_type))
+        return Answer(refusal=Refusal(str(error), next(kinds, "source")))
 
 
 def end_with_parent() -> None:

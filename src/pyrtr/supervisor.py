@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import resource
 import signal
@@ -36,7 +37,7 @@ from pyrtr.settings import Farewell, Settings
 from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
-from pyrtr.sources.location import Location
+from pyrtr.sources.location import Location, names_of
 from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 LEAVE_TIMEOUT_S = 3.0
 # Recovering takes a moment, or a second where something has expired since.
 RECOVER_TIMEOUT_S = 10.0
+# Allocations from this size on are mapped (mallopt(3)): tables and images are, and little else.
+MMAP_THRESHOLD_BYTES = 2**20
+_M_MMAP_THRESHOLD = -3
 
 _FAREWELLS = {
     Farewell.RESTART: ErrorCode.CACHE_RESTART,
@@ -67,6 +71,7 @@ def run(settings: Settings) -> int:
         The exit status: 0 after a stop that was asked for, 1 if the program can't start.
     """
     _raise_descriptor_limit()
+    _give_memory_back()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(settings))
@@ -186,7 +191,11 @@ def _updater(
     def feed(location: Location) -> Feed:
         return document(location) if module is None else module.feed(location, store.path, settings)
 
-    places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
+    names = names_of(settings.location)
+    places = [
+        Place(settings.datasource, location, name, feed(location))
+        for location, name in zip(settings.location, names, strict=True)
+    ]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
     loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
     return loader, [place.feed for place in places]
@@ -289,6 +298,12 @@ def _nothing_published(settings: Settings) -> Published:
 def _close_all(sockets: dict[str, list[socket.socket]]) -> None:
     for sock in chain.from_iterable(sockets.values()):
         sock.close()
+
+
+def _give_memory_back() -> None:
+    """What is mapped goes back when it is freed; glibc would raise the threshold by itself, and keep the next image."""
+    with contextlib.suppress(AttributeError):  # a C library without it
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
 
 def _raise_descriptor_limit() -> None:

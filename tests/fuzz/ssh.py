@@ -73,11 +73,11 @@ def _loop() -> tuple[asyncio.AbstractEventLoop, list[dict[str, Any]]]:
 
 @cache
 def _door() -> SshDoor:
-    folder = Path(tempfile.mkdtemp(prefix="pyrtr-fuzz-ssh-"))
-    (folder / "authorized_keys").write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_public_key())
     registry = Registry(Publisher(published()), Version.V0, Version.V2)
-    files = SshFiles(folder / "host_key", folder / "authorized_keys", None)
-    return SshDoor(files, registry, with_old_algorithms=False)
+    with tempfile.TemporaryDirectory() as name:
+        authorized_keys = Path(name, "authorized_keys")
+        authorized_keys.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_public_key())
+        return SshDoor(SshFiles(Path(name, "host_key"), authorized_keys, None), registry, with_old_algorithms=False)
 
 
 class _Transport(asyncio.Transport):

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings, VersionCap
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
 from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
+from pyrtr.syntax import VersionCap
 from pyrtr.wire.enums import Version
 
 DEFAULTS = {
@@ -229,7 +230,7 @@ CONTRADICTIONS = [
         {**FOLLOWING, "LOCATION": "http://a,http://b"},
         "LOCATION='http://a,http://b': DATASOURCE=PYRTR follows one",
     ),
-    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?b': http://a/?*** goes on after its path"),
+    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?***': http://a/?*** goes on after its path"),
     ({**FOLLOWING, "MERGE": "union"}, "MERGE='union': DATASOURCE=PYRTR serves what one other does"),
     ({**FOLLOWING, "SLURM": "s"}, "SLURM='s': DATASOURCE=PYRTR serves what the other does: SLURM is to be set there"),
     ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=None: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
@@ -525,3 +526,34 @@ def test_a_password_in_a_location_is_not_shown():
     assert settings.location[0].text.count("secret") == 2
     assert VARIABLES["LOCATION"].syntax.write(settings.location) == "https://***@rpki.example/json?***"
     assert "secret" not in str(problems({"LOCATION": "https://me:secret@rpki.example/json", "MIN_VERSION": "9"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h/x?key=secret", "https://h/x?***"),
+        ("https://h/x#secret", "https://h/x#***"),
+        ("https://me:secret@h/x?mail=a@b", "https://***"),
+        ("https://h/x?mail=a@b&key=secret", "https://***"),
+        ("https://me:sec?secret@h/x", "https://***"),
+        ("https://me:secret@also-secret@h/x", "https://***@h/x"),
+    ],
+)
+def test_what_may_be_secret_in_a_url_is_not_shown(url, shown):
+    """Nor where it is refused, beside another one."""
+    assert str(Location("https", url)) == shown
+    (line,) = problems({"LOCATION": f"ftp://h/x?key=secret,{url}"})
+    assert line.startswith(f"LOCATION='ftp://h/x?***,{shown}': ")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("rtr://me@cache.example", "rtr://***@cache.example: only rtr+ssh:// has a user"),
+        ("rtr://cache.example/path", "rtr://cache.example/path: expected rtr://HOST:PORT and nothing after it"),
+        ("rtr+ssh://cache.example", "rtr+ssh://cache.example: no user: expected rtr+ssh://USER@HOST:PORT"),
+    ],
+)
+def test_what_a_protocol_can_not_follow_is_a_problem_of_the_settings(location, reason):
+    assert problems({"DATASOURCE": "RTR", "LOCATION": f"{location},rtr://other.example"}) == [f"LOCATION={reason}"]

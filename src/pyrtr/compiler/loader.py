@@ -21,6 +21,7 @@ from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
 from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.history import History, Step
+from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
@@ -57,7 +58,7 @@ class Loader(Updater):
     ) -> None:
         super().__init__(places, slurm, ledger, Agenda(policy, load_at=clock()), gate, clock)
         self.places: Sequence[Place] = places
-        self._looks = Looks(places, merge, slurm, ledger, policy)
+        self._looks = Looks(places, merge, slurm, ledger, policy, clock)
         self._looking: asyncio.Task[None] | None = None
         self._accepted: Losses | None = None
 
@@ -85,7 +86,8 @@ class Loader(Updater):
         shares = {share.key: share for share in generation.shares}
         for place in self.places:
             place.accepted(shares.get(place.key))
-            place.status.is_used = place.key in shares
+            place.used(is_used=place.key in shares)
+        await self._show(generation)
         self._adopt(generation)
         now = self._clock()
         is_unfiltered = bool(self.slurm) and generation.slurm is None
@@ -96,6 +98,15 @@ class Loader(Updater):
         if not self._ledger.is_published:
             self._publish()
         self._note_recovered(self._ledger.current or generation)
+
+    async def _show(self, generation: Generation) -> None:
+        """What an operator is told of what was accepted in the last run."""
+        stored, sources = generation.stored, [place.share.source for place in self.places if place.share is not None]
+        if sources:
+            self.status.found = combined(sources)
+            self.status.counts = stored.table.counts
+            self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
+        self.slurm.status.applied(generation.slurm)
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -172,7 +183,8 @@ class Loader(Updater):
         status.last_attempt = now
         started = time.perf_counter()
         try:
-            attempt = await self._looks.look(now)
+            attempt = await self._looks.look()
+            now = self._clock()  # it may have taken minutes
             if not await self._settle(attempt, now, started):
                 self.agenda.failed(now)
                 return
@@ -181,7 +193,7 @@ class Loader(Updater):
             self.agenda.failed(self._clock())
             return
         finally:
-            self._end_silence(now)
+            self._end_silence(self._clock())
         status.error = None
         status.last_success = now
         status.success_count += 1
@@ -193,6 +205,7 @@ class Loader(Updater):
         """Accept what a look brought, hold it back, or withdraw everything; whether that could be done."""
         report = attempt.report
         if report is None:
+            self._release()  # what was held back is not there any more
             self._confirm()
             self._log.debug("source not modified", source=self.status.location)
             return True
@@ -226,6 +239,8 @@ class Loader(Updater):
     def _is_held(self, report: Report, now: float) -> bool:
         """Whether the load is to wait for an operator's word (see `guard`)."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
+        if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
+            return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
         if losses is None or not (objected := objections(losses, policy.max_shrink)):
             return False
         reasons = tuple(objected.values())
@@ -255,6 +270,9 @@ class Loader(Updater):
             newest = max(used, key=lambda place: used[place])
             self.agenda.built_at = used[newest]
             self.agenda.max_age_s = self.agenda.policy.limit_s(newest.max_age_s)
+            ends = [place.stale_at(self.agenda.policy) for place in used if place.is_known]
+            if len(ends) > 1 and max(ends) > self._clock():  # one that ends before the others is left out then
+                self.agenda.next_expiry = min(self.agenda.next_expiry, math.ceil(min(ends)))
 
     # Making, committing, publishing
 
@@ -262,7 +280,7 @@ class Loader(Updater):
         """Publish less than before: without what has expired, or nothing. Returns whether that was done."""
         now = self._clock()
         try:
-            report = await self._looks.again(task, now)
+            parts, report = await self._looks.again(task, now)
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
@@ -272,6 +290,10 @@ class Loader(Updater):
                 self.status.storage_error = str(error)
             self._log.error("payload can't be taken away", task=task, reason=str(error))
             return False
+        if any(part.is_used for part in parts.values()):
+            for place, part in parts.items():
+                place.used(is_used=part.is_used)
+            self.slurm.status.applied(report.slurm)
         self.status.expiry_error = None
         self.agenda.expired(self._clock(), has_failed=False)
         return True
@@ -293,7 +315,7 @@ class Loader(Updater):
         metadata = {} if current is None else current.metadata
         if attempt is not None:
             shares = self._next_shares(attempt, report)
-            slurm = self._next_slurm(attempt, report)
+            slurm = self._next_slurm(report)
             metadata = self._metadata(shares, attempt, report)
         candidate = Generation(
             session_ids={},
@@ -343,14 +365,17 @@ class Loader(Updater):
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         return next(share.source.metadata for share in shares if share.key in used)
 
-    def _next_slurm(self, attempt: Attempt, report: Report) -> SlurmRecord | None:
+    def _next_slurm(self, report: Report) -> SlurmRecord | None:
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
         if not self.slurm:
             return None
-        if attempt.slurm is not None and report.slurm is not None and report.slurm.digest is not None:
+        current, applied = self._ledger.current, report.slurm
+        if applied is not None and applied.digest is not None and applied.identity is not None:
             name = self._ledger.store.new_paths().slurm.name
-            return SlurmRecord(name, report.slurm.digest, attempt.slurm.identity)
-        return None if self._ledger.current is None else self._ledger.current.slurm
+            return SlurmRecord(name, applied.digest, applied.identity, applied.filtered, applied.added)
+        if applied is None or current is None or current.slurm is None:
+            return None
+        return msgspec.structs.replace(current.slurm, filtered=applied.filtered, added=applied.added)
 
     def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
         """This is what is served now."""
@@ -358,13 +383,12 @@ class Loader(Updater):
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         for place in self.places:
             place.accepted(by_key.get(place.key))
-            place.status.is_used = place.key in used
+            place.used(is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
-        self.slurm.status.filtered = {} if report.slurm is None else report.slurm.filtered
-        self.slurm.status.added = {} if report.slurm is None else report.slurm.added
+        self.slurm.status.applied(report.slurm)
 
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""

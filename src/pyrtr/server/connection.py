@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._response_started = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._has_eof = False
+        self._is_lost = False
         self._is_going_on = False
         self._transport: asyncio.Transport
         self._pump: Pump
@@ -111,6 +112,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         if self._timer is not None:
             self._timer.cancel()
+        self._is_lost = True
         self._pump.stop()
         self._actions.clear()
         reason = self.close_reason or (f"connection lost: {exc}" if exc else "closed by the router")
@@ -138,6 +140,8 @@ class Connection(asyncio.Protocol):
     # What the session asks
 
     def _perform(self, actions: list[Action]) -> None:
+        if self._is_lost:  # a turn that was due when the connection was lost: there is nobody to answer
+            return
         self._actions.extend(actions)
         if any(isinstance(action, Close) and action.abort for action in actions):
             self._give_up()

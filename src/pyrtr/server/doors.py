@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from pyrtr.errors import PyrtrError
 from pyrtr.server.peers import written
 from pyrtr.server.tcp import Door, TcpDoor
-from pyrtr.server.tls import TlsDoor, TlsFiles
 
 if TYPE_CHECKING:
     from pyrtr.server.md5 import Md5
     from pyrtr.server.registry import Registry
     from pyrtr.server.ssh import SshDoor
+    from pyrtr.server.tls import TlsDoor
     from pyrtr.settings import Settings
 
 
@@ -69,6 +69,8 @@ class Doors:
 
 
 def _tls_door(settings: Settings, registry: Registry) -> TlsDoor:
+    from pyrtr.server.tls import TlsDoor, TlsFiles  # 9 MiB, and 45 ms of the start, for who serves TLS
+
     if settings.tls_cert is None or settings.tls_key is None:
         raise DoorError("a socket for TLS was handed over: TLS_CERT and TLS_KEY are needed")
     files = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)

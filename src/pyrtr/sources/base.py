@@ -145,7 +145,7 @@ class Follows(Protocol):
     SCHEMES: Sequence[str]
 
     def feed(self, location: Location, folder: Path, options: Settings) -> Feed:
-        """What follows one location.
+        """What follows one location. Nothing is begun by this: settings are checked by it, too.
 
         Args:
             location: of one of the schemes.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyrtr.logs import printable
+from pyrtr.sources.location import reason_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ def condition(context: Context, now: float) -> Condition:
 
 def _failing(places: Sequence[Located]) -> tuple[str, ...]:
     statuses = [place.status for place in places] if len(places) > 1 else []
-    return tuple(f"{printable(each.location)}: {printable(each.error)}" for each in statuses if each.error is not None)
+    return tuple(printable(reason_at(each.location, each.error)) for each in statuses if each.error is not None)
 
 
 def judge(condition: Condition) -> Verdict:
@@ -105,7 +106,7 @@ def judge(condition: Condition) -> Verdict:
         warnings.append(f"the last look at the source failed, and the data before it is served on: {error}")
     else:
         warnings += [f"a location failed: {failure}" for failure in condition.failing]
-    if condition.slurm_error is not None:
+    if condition.slurm_error is not None and condition.is_ready:
         reasons.append(f"the SLURM files can't be used, and those before them are: {condition.slurm_error}")
     if condition.state_error is not None:
         warnings.append(f"a restart will lose the routers' place: {condition.state_error}")

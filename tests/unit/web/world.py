@@ -107,7 +107,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
     location = Location("file", "/data/json")
     loader = Loader(
-        [Place("RPKICLIENT", location, DocumentFeed(location, store.path, FetchTls()))],
+        [Place("RPKICLIENT", location, str(location), DocumentFeed(location, store.path, FetchTls()))],
         settings.merge,
         SlurmPlaces(settings.slurm, {}),
         Ledger(store, publisher, max_steps=10, initial_serial=None),
