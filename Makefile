@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check fix interop bench bench-quick clean
+.PHONY: run test check fix fuzz interop bench bench-quick clean
 
 run: $(READY)
 	LOCATION=sample/rpki-client.json STATE=.venv/sample-state MAX_AGE=31536000 exec $(BIN)/pyrtr
@@ -20,6 +20,9 @@ check: $(READY)
 fix: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: $(READY)
+	tests/fuzz/run 20
 
 interop: $(READY)
 	tests/interop/install

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import caches, fleet, inputs, loading, peers, recovery, results, scale, secure
+from bench import caches, fleet, hostile, inputs, loading, peers, recovery, results, scale, secure
 from bench.programs import BenchError
 from bench.report import Run
 
@@ -29,7 +29,9 @@ FIGURES: dict[str, Callable[[Run], None]] = {
     "restart": recovery.restart,
     "tls-ssh": secure.secure,
     "scale": scale.scale,
+    "hostile": hostile.siege,
 }
+BY_HAND = {"hostile"}
 GROWING = ("caches", "load", "memory", "update", "restart")
 
 
@@ -60,7 +62,7 @@ class Extent:
 _MAIN = ("caches", "load", "restart")
 EXTENTS = {
     "full": Extent(
-        *("sep2026", tuple(FIGURES), 5, 1500, tuple(peers.RECIPES)),
+        *("sep2026", tuple(name for name in FIGURES if name not in BY_HAND), 5, 1500, tuple(peers.RECIPES)),
         crowds=(10, 200, 1_000),
         peer_crowds=(200,),
         others=("medium", "future"),

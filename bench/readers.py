@@ -297,6 +297,37 @@ class Idlers:
             cls.routers.pop().close()
 
 
+class Siege:
+    """Peers that mean harm, from addresses of their own; one set a process."""
+
+    silent: list[socket.socket] = []  # noqa: RUF012 - it is this process's own
+    slow: list[socket.socket] = []  # noqa: RUF012
+
+    @classmethod
+    def begin(cls, address: Address, silent_count: int, slow_count: int) -> None:
+        """Connect those that say nothing, and those that ask for the whole table."""
+        cls.silent += [_connect_from(place, address) for place in range(silent_count)]
+        for place in range(slow_count):
+            router = _connect_from(place, address)
+            router.sendall(encode(VERSION, ResetQuery()))
+            cls.slow.append(router)
+
+    @classmethod
+    def read_slowly(cls, seconds: float, pause_s: float) -> None:
+        """Take an octet of each answer, again and again."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for router in cls.slow:
+                router.recv(1)
+            time.sleep(pause_s)
+
+    @classmethod
+    def close(cls) -> None:
+        """Disconnect them all."""
+        for router in (*cls.silent, *cls.slow):
+            router.close()
+
+
 def rtr_round_trips(address: Address, seconds: float, every_s: float) -> list[float]:
     """Seconds that each of many small questions took.
 
@@ -338,6 +369,16 @@ def _trickle(ask: Callable[[], None], seconds: float, every_s: float) -> list[fl
 
 def _connect(address: Address) -> socket.socket:
     return socket.create_connection(address, TIMEOUT_S)
+
+
+def _connect_from(place: int, address: Address) -> socket.socket:
+    """Connect with a small buffer from one of the addresses 127.0.1.x, which 500 share each."""
+    router = socket.socket()
+    router.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    router.settimeout(TIMEOUT_S)
+    router.bind((f"127.0.1.{1 + place // 500}", 0))
+    router.connect(address)
+    return router
 
 
 def _receive(router: socket.socket, size: int, buffer: bytearray) -> None:

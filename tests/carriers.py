@@ -36,6 +36,7 @@ class Carrier:
         carry: makes it of a connected socket.
         has_half_close: whether a router that has said all it wanted to say can still read.
         crowd: how many routers make a crowd, as handshakes cost time.
+        bulk: for `inputs.bulky`: a table of more than it takes off the cache's hands for a router that does not read.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Carrier:
     carry: Carry | None = None
     has_half_close: bool = True
     crowd: int = 300
+    bulk: int = 150  # 9 MB
 
 
 TCP = Carrier("rtr", "tcp", {})
@@ -78,7 +80,7 @@ def ssh() -> Carrier:
     key = asyncssh.generate_private_key("ssh-ed25519")
     (folder / "authorized_keys").write_bytes(key.export_public_key())
     environment = {"SSH_PORT": 0, "SSH_AUTHORIZED_KEYS": folder / "authorized_keys"}
-    return Carrier("ssh", "ssh", environment, ssh_client(client_keys=[key]), crowd=12)
+    return Carrier("ssh", "ssh", environment, ssh_client(client_keys=[key]), crowd=12, bulk=20)
 
 
 def ssh_client(**options: Any) -> Carry:
@@ -129,11 +131,12 @@ async def _bridge(
     bridge_writer: asyncio.StreamWriter,
 ) -> None:
     async def up() -> None:
-        while data := await bridge_reader.read(65536):
-            if not writer.is_closing():  # what is sent to a closed connection goes nowhere
-                writer.write(data)
-                with contextlib.suppress(OSError, asyncssh.Error):
-                    await writer.drain()
+        with contextlib.suppress(ConnectionResetError):
+            while data := await bridge_reader.read(65536):
+                if not writer.is_closing():  # what is sent to a closed connection goes nowhere
+                    writer.write(data)
+                    with contextlib.suppress(OSError, asyncssh.Error):
+                        await writer.drain()
         writer.write_eof()
 
     async def down() -> None:

@@ -10,29 +10,35 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 HOUR = timedelta(hours=1)
+_NAMES = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
 
 
 class Authority:
     """A certification authority, whose files are in a folder of its own.
 
+    Args:
+        folder: its own.
+        name: as certificates bear it.
+        above: the one that vouches for it; None for a root.
+
     Attributes:
         file: its own certificate.
     """
 
-    def __init__(self, folder: Path, name: str = "CA of the tests") -> None:
+    def __init__(self, folder: Path, name: str = "CA of the tests", above: Authority | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._name = _named(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
         key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         certificate = (
-            _builder(self._name, self._name, self._key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            _builder(self._name, (above or self)._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=1 if above is None else 0), critical=True)
             .add_extension(key_id, critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign((above or self)._key, hashes.SHA256())
         )
         self.file = folder / "ca.pem"
         self.file.write_bytes(_pem(certificate))
@@ -45,12 +51,15 @@ class Authority:
         *,
         starts: timedelta = -HOUR,
         ends: timedelta = HOUR,
+        raw_names: bytes | None = None,
     ) -> Path:
-        """A file with a certificate and its key; the times count from now."""
+        """A file with a certificate and its key; the times count from now, `raw_names` is DER in the names' place."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [*(x509.IPAddress(ip_address(address)) for address in addresses), *map(x509.DNSName, dns_names)]
         builder = _builder(_named(name), self._name, key.public_key(), starts, ends)
-        if names:
+        if raw_names is not None:
+            builder = builder.add_extension(x509.UnrecognizedExtension(_NAMES, raw_names), critical=False)
+        elif names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         plain = serialization.NoEncryption()

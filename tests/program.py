@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -183,13 +184,19 @@ class Program:
     # What it says
 
     def get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(*self.web, timeout=WAIT_S)
+        connection = self._http()
         try:
             connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
+
+    def _http(self) -> http.client.HTTPConnection:
+        if "HTTP_TLS_CERT" not in self._environment:
+            return http.client.HTTPConnection(*self.web, timeout=WAIT_S)
+        context = ssl._create_unverified_context()
+        return http.client.HTTPSConnection(*self.web, timeout=WAIT_S, context=context)
 
     def clients(self) -> list[dict[str, Any]]:
         clients: list[dict[str, Any]] = json.loads(self.get("/clients")[1])

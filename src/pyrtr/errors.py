@@ -5,6 +5,7 @@ PyrtrError
 ├── PayloadError     a value that can't be payload
 ├── DeltaError       a delta that does not fit the table or the deltas beside it
 ├── SourceError      a source that can't be read, or holds no usable payload: the whole of it is refused
+│   └── SlurmError          SLURM files can't be used, and there are none from before: the source may be good
 ├── StoreError       a file of the state folder that can't be written, or is damaged
 │   └── UnavailableError    it may be good, and can't be read now
 └── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
@@ -39,6 +40,10 @@ class DeltaError(PyrtrError):
 
 class SourceError(PyrtrError):
     """A source is missing, unreadable or not payload; what was served before goes on being served."""
+
+
+class SlurmError(SourceError):
+    """SLURM files can't be used, and there are none from before; nothing is served unfiltered."""
 
 
 class StoreError(PyrtrError):

@@ -26,9 +26,9 @@ from pyrtr.web.verdict import condition, judge
 from pyrtr.wire.enums import PDU_TYPES, ErrorCode, PduType, Version
 
 if TYPE_CHECKING:
-    from pyrtr.compiler.place import Place
     from pyrtr.compiler.slurm import SlurmStatus
     from pyrtr.compiler.status import SourceStatus
+    from pyrtr.compiler.updater import Located
     from pyrtr.web.context import Context
 
 # Five trust anchors exist. A source that names thousands must not make thousands of series.
@@ -256,7 +256,7 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
     yield durations
 
 
-def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
+def _location_metrics(places: Sequence[Located]) -> Iterator[Metric]:
     looks = CounterMetricFamily("pyrtr_location_looks", "Looks at a location by result.", labels=["location", "result"])
     used = GaugeMetricFamily("pyrtr_location_used", "1 if the location's payload is served.", labels=["location"])
     built = GaugeMetricFamily(
@@ -278,7 +278,7 @@ def _location_metrics(places: Sequence[Place]) -> Iterator[Metric]:
         used.add_metric([where], int(status.is_used))
         if place.built_at is not None:
             built.add_metric([where], place.built_at)
-        for name, value in place.feed.details().items():
+        for name, value in place.details().items():
             if isinstance(value, int | float):
                 details.add_metric([where, name], value)
     yield from (looks, used, built, details)

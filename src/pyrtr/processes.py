@@ -1,24 +1,33 @@
-"""Work in a process of its own: a request on its standard input, the answer on its standard output, and then it ends.
+"""Work in a process of its own: requests on its standard input, answers on its standard output.
 
 It has memory that the serving process must never have, and dies with the process that started it. Both ends are here:
-`run` starts a module of ours, and `answer` is what that module does.
+`run` starts a module of ours for one request, and `answer` is what that module does; a `Companion` goes on answering,
+and `answer_all` is what its module does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
 
+if TYPE_CHECKING:
+    import asyncio
+
+# From the end of its output to the end of a process.
+ENDING_S = 1.0
 _PR_SET_PDEATHSIG = 1
+_SIZE_BYTES = 4
+_REFUSALS: dict[str, type[PyrtrError]] = {"storage": StoreError, "SLURM": SlurmError, "source": SourceError}
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}  # most real-time signals have none
 
 Request = TypeVar("Request")
@@ -30,11 +39,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: in words.
-        is_storage: whether files could not be written, and the source itself may be good.
+        kind: what it lies with: `storage`, `SLURM` or `source`; with the first two the source itself may be good.
     """
 
     reason: str
-    is_storage: bool
+    kind: str
 
 
 class Answer(msgspec.Struct, Generic[Report], frozen=True):
@@ -58,17 +67,12 @@ async def run(
 
     Raises:
         SourceError: the request was refused, or the process died or took too long. Nothing of it is to be used then.
+        SlurmError: the same, because of SLURM files.
         StoreError: the same, because files could not be written or read.
     """
     import asyncio  # 10 MiB, and 40 ms, that a process which answers does without
 
-    pipe = asyncio.subprocess.PIPE
-    # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
-    arguments = (sys.executable, "-P", "-m", module, str(os.getpid()))
-    try:
-        process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
-    except OSError as error:  # out of descriptors, processes or memory
-        raise SourceError(f"no {purpose} process can be started: {error.strerror}") from error
+    process = await _start(module, purpose)
     try:
         output, errors = await asyncio.wait_for(process.communicate(msgspec.json.encode(request)), timeout_s)
     except TimeoutError:
@@ -83,8 +87,94 @@ async def run(
         answer = msgspec.json.decode(output, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the {purpose} process gave no answer: {error}") from error
+    return _report_of(answer, purpose)
+
+
+class Companion(Generic[Report]):
+    """A process that answers one request after another. It is started when it is asked, and ends with us.
+
+    Requests and answers are MessagePack, each behind its size in 4 octets.
+
+    Args:
+        module: its name; it calls `answer_all`.
+        purpose: the process is called after it.
+        kind: of its answers.
+    """
+
+    def __init__(self, module: str, purpose: str, kind: type[Answer[Report]]) -> None:
+        self._module = module
+        self._purpose = purpose
+        self._kind = kind
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def ask(self, request: msgspec.Struct, *, timeout_s: float) -> Report:
+        """Have it do one request, and wait for the answer. A process that gives none is ended.
+
+        Raises:
+            SourceError: the request was refused, or the process died or took too long.
+            StoreError: the same, because files could not be written or read.
+        """
+        import asyncio
+
+        if self._process is None:
+            self._process = await _start(self._module, self._purpose)
+        try:
+            answer = await asyncio.wait_for(self._exchange(self._process, request), timeout_s)
+        except BaseException as error:  # whatever it still says would be taken for the next answer
+            process = self._process
+            if isinstance(error, asyncio.IncompleteReadError):  # it is ending by itself, and how is to be told
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), ENDING_S)
+            await self.stop()
+            match error:
+                case TimeoutError():
+                    text = f"the {self._purpose} process took longer than {timeout_s:g} s and was ended"
+                    raise SourceError(text) from None
+                case OSError() | asyncio.IncompleteReadError():
+                    assert process.stderr is not None
+                    how = ending(process.returncode, await process.stderr.read())
+                    raise SourceError(f"the {self._purpose} process {how}") from error
+                case msgspec.DecodeError():
+                    raise SourceError(f"the {self._purpose} process gave no answer: {error}") from error
+                case _:
+                    raise
+        return _report_of(answer, self._purpose)
+
+    async def stop(self) -> None:
+        """End it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
+
+    async def _exchange(self, process: asyncio.subprocess.Process, request: msgspec.Struct) -> Answer[Report]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        body = msgspec.msgpack.encode(request)
+        process.stdin.write(len(body).to_bytes(_SIZE_BYTES) + body)
+        await process.stdin.drain()
+        size = int.from_bytes(await process.stdout.readexactly(_SIZE_BYTES))
+        return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=self._kind)
+
+
+async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
+    import asyncio
+
+    pipe = asyncio.subprocess.PIPE
+    # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
+    arguments = (sys.executable, "-P", "-m", module, str(os.getpid()))
+    try:
+        return await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+    except OSError as error:  # out of descriptors, processes or memory
+        raise SourceError(f"no {purpose} process can be started: {error.strerror}") from error
+
+
+def _report_of(answer: Answer[Report], purpose: str) -> Report:
     if answer.refusal is not None:
-        raise (StoreError if answer.refusal.is_storage else SourceError)(answer.refusal.reason)
+        raise _REFUSALS.get(answer.refusal.kind, SourceError)(answer.refusal.reason)
     if answer.report is None:
         raise SourceError(f"the {purpose} process gave an empty answer")
     return answer.report
@@ -100,13 +190,27 @@ def answer(kind: type[Request], work: Callable[[Request], Report]) -> NoReturn:
     end_with_parent()
     gc.disable()  # nothing here is cyclic, and a million records are walked at every collection
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
-    try:
-        outcome = Answer(report=work(request))
-    except PyrtrError as error:
-        outcome = Answer(refusal=Refusal(str(error), isinstance(error, StoreError)))
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    sys.stdout.buffer.write(msgspec.json.encode(_outcome(work, request)))
     sys.stdout.buffer.flush()
     os._exit(0)  # the memory goes back at once; taking a million records apart one by one takes longer than the rest
+
+
+def answer_all(kind: type[Request], work: Callable[[Request], Report]) -> None:
+    """Answer one request after another of the process whose id is the argument; see `answer`."""
+    end_with_parent()
+    while size := sys.stdin.buffer.read(_SIZE_BYTES):
+        request = msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(size)), type=kind)
+        body = msgspec.msgpack.encode(_outcome(work, request))
+        sys.stdout.buffer.write(len(body).to_bytes(_SIZE_BYTES) + body)
+        sys.stdout.buffer.flush()
+
+
+def _outcome(work: Callable[[Request], Report], request: Request) -> Answer[Report]:
+    try:
+        return Answer(report=work(request))
+    except PyrtrError as error:
+        kinds = (kind for kind, error_type in _REFUSALS.items() if isinstance(error, error_type))
+        return Answer(refusal=Refusal(str(error), next(kinds, "source")))
 
 
 def end_with_parent() -> None:

@@ -11,22 +11,38 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
-from pydantic_core import core_schema
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pyrtr.errors import SettingsError
+from pyrtr.errors import SettingsError, SourceError
 from pyrtr.logs import LogFormat, LogLevel, printable
-from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, schemes
+from pyrtr.sources.base import DOCUMENT_SCHEMES, kinds, protocol, schemes
 from pyrtr.sources.location import Location, masked
-from pyrtr.wire.enums import Version
+from pyrtr.syntax import (
+    FILE,
+    FOLDER,
+    HOSTS,
+    KEY_FILE,
+    LOCATIONS,
+    OTHER_PORT,
+    PORT,
+    PREFIXES,
+    SLURM,
+    SWITCHED,
+    TOKEN,
+    VERSION_CAPS,
+    Syntax,
+    VersionCap,
+    choice,
+    whole,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -35,11 +51,7 @@ NOT_YET_KNOWN = (
 )  # fmt: skip
 """Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
 
-_SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_OFF = ("False", "no", "off")  # without 0, since port 0 asks the system for a free port
 _DEFAULT_LOCATION = (Location("file", "json"),)  # told by identity from a LOCATION that says the same
-# RFC 1035 section 2.3, and the underscore of containers; a name that ends in a number is a mistyped address.
-_HOST_NAME = re.compile(r"(?!.{254})(?!(.*\.)?[0-9]+$)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*", re.ASCII)
 
 
 class OnStale(StrEnum):
@@ -65,153 +77,11 @@ class Farewell(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Syntax:
-    """How a variable is written.
-
-    Attributes:
-        accepts: what is accepted, in words.
-        read: the value that a trimmed text stands for; raises ValueError, with a reason where `accepts` is not enough.
-        unit: what the value counts or names.
-        none: how None is written.
-    """
-
-    accepts: str
-    read: Callable[[str], object]
-    unit: str = "-"
-    none: str = "-"
-
-    def write(self, value: object) -> str:
-        """The value as one would set it."""
-        match value:
-            case None | ():
-                return self.none
-            case tuple():
-                return ",".join(map(str, value))
-            case _:
-                return str(value)
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(self._validate, handler(source))
-
-    def _validate(self, value: object) -> object:
-        match value:
-            case None | ():
-                return value
-            case [Location(), *_]:  # written, it would lack the password
-                return value
-            case _:  # what code gives is read as it would be written, so that the same limits hold
-                return self.read(self.write(value).strip())
-
-
-def _whole(low: int, high: int, unit: str, *, none: tuple[str, ...] = (), rule: str = "") -> Syntax:
-    """A whole number in ASCII digits, or one of the words `none`, in any case; `rule` words a further condition."""
-
-    def read(text: str) -> int | None:
-        if text.lower() in map(str.lower, none):
-            return None
-        if not re.fullmatch("[0-9]{1,20}", text) or not low <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    parts = [f"a whole number from {low} to {high}", *(f"or {word}" for word in none[:1]), rule]
-    return Syntax(", ".join(filter(None, parts)), read, unit, none[0] if none else "-")
-
-
-def _choice(kinds: Iterable[str]) -> Syntax:
-    def read(text: str) -> str:
-        for kind in kinds:
-            if kind.lower() == text.lower():
-                return kind
-        raise ValueError
-
-    *others, last = kinds
-    return Syntax(f"{', '.join(others)} or {last}" if others else last, read)
-
-
-def _read_switch(text: str) -> bool:
-    if (value := _SWITCH.get(text.lower())) is None:
-        raise ValueError
-    return value
-
-
-def _read_hosts(text: str) -> tuple[str, ...]:
-    hosts = dict.fromkeys(host.strip() for host in text.split(","))  # each once: an address can be bound only once
-    for host in hosts:
-        try:
-            ip_address(host)
-        except ValueError:
-            if not _HOST_NAME.fullmatch(host):
-                raise ValueError(f"{host!r} is neither an address nor a name") from None
-    return tuple(hosts)
-
-
-def _read_locations(text: str) -> tuple[Location, ...]:
-    """Paths and URLs, each once."""
-    return tuple(dict.fromkeys(Location.parse(part.strip()) for part in text.split(",")))
-
-
 def _require_schemes(locations: tuple[Location, ...], allowed: Sequence[str], whose: str) -> None:
     for location in locations:
         if location.scheme not in allowed:
             named = ", ".join("a local path" if scheme == "file" else f"{scheme}://" for scheme in allowed)
             raise ValueError(f"{location} is no place for {whose}, which takes {named}")
-
-
-def _read_folder(text: str) -> Path | None:
-    if (switch := _SWITCH.get(text.lower())) is True:
-        raise ValueError
-    return Path(text) if switch is None else None
-
-
-_PORT = _whole(0, 65535, "TCP port", none=_OFF)
-_OTHER_PORT = _whole(0, 65535, "TCP port", none=_OFF, rule="other than the other ports")
-_HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
-_SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
-_SWITCHED = Syntax("True or False", _read_switch)
-_LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path or URL")
-_FILE = Syntax("a local file", Path, "path")
-_KEY_FILE = Syntax("a local file, beside SOURCE_CERT", Path, "path")
-_FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")
-
-
-def _read_prefix(text: str) -> IPv4Network | IPv6Network:
-    prefix = ip_network(text.strip())
-    if prefix.version == 6 and prefix.network_address.ipv4_mapped:
-        raise ValueError(f"{text.strip()!r} has to be written as IPv4")
-    return prefix
-
-
-def _read_prefixes(text: str) -> tuple[IPv4Network | IPv6Network, ...] | None:
-    return None if text.lower() == "all" else tuple(map(_read_prefix, text.split(",")))
-
-
-class VersionCap(NamedTuple):
-    """The highest version that is spoken with routers in a prefix."""
-
-    prefix: IPv4Network | IPv6Network
-    version: Version
-
-    def __str__(self) -> str:
-        return f"{self.prefix}={int(self.version)}"
-
-
-def _read_version_caps(text: str) -> tuple[VersionCap, ...] | None:
-    return None if text == "-" else tuple(map(_read_version_cap, text.split(",")))
-
-
-def _read_version_cap(text: str) -> VersionCap:
-    prefix, _, version = text.partition("=")
-    if version.strip() not in ("0", "1", "2"):
-        raise ValueError(f"{text.strip()!r} has no version")
-    return VersionCap(_read_prefix(prefix), Version(int(version)))
-
-
-_PREFIXES = Syntax("prefixes or addresses, separated by commas, or all", _read_prefixes, "prefix", none="all")
-_VERSION_CAPS = Syntax(
-    "pairs of PREFIX=VERSION, separated by commas, not below MIN_VERSION", _read_version_caps, "prefix"
-)
-_FILE = Syntax("a local file", lambda text: None if text == "-" else Path(text), "path")
 
 
 class Settings(BaseSettings):
@@ -223,140 +93,148 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, enable_decoding=False)
 
-    loglevel: Annotated[LogLevel, _choice(LogLevel)] = Field(
+    loglevel: Annotated[LogLevel, choice(LogLevel)] = Field(
         LogLevel.INFO, description="lowest level that is logged; FATAL is CRITICAL"
     )
-    host: Annotated[tuple[str, ...], _HOSTS] = Field(
-        ("localhost",), description="what the RTR and HTTP servers bind to"
-    )
-    rtr_port: Annotated[int | None, _PORT] = Field(
+    host: Annotated[tuple[str, ...], HOSTS] = Field(("localhost",), description="what the RTR and HTTP servers bind to")
+    rtr_port: Annotated[int | None, PORT] = Field(
         8323, description="where routers connect; 0 takes a free port, False means no RTR server"
     )
-    tls_port: Annotated[int | None, _OTHER_PORT] = Field(
+    tls_port: Annotated[int | None, OTHER_PORT] = Field(
         None, description="where routers connect by TLS, 324 by convention; 0 takes a free port, False means none"
     )
-    ssh_port: Annotated[int | None, _OTHER_PORT] = Field(
+    ssh_port: Annotated[int | None, OTHER_PORT] = Field(
         None, description="where routers connect by SSH, subsystem rpki-rtr; 0 takes a free port, False means none"
     )
-    http_port: Annotated[int | None, _OTHER_PORT] = Field(
+    http_port: Annotated[int | None, OTHER_PORT] = Field(
         8080, description="where the HTTP server listens; 0 takes a free port, False means no HTTP server"
     )
-    datasource: Annotated[str, _choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
-    jsonfile: Annotated[tuple[Location, ...] | None, _LOCATIONS] = Field(
+    datasource: Annotated[str, choice(kinds())] = Field("RPKICLIENT", description="kind of the source")
+    jsonfile: Annotated[tuple[Location, ...] | None, LOCATIONS] = Field(
         None, description="older name of LOCATION, which wins where both are set"
     )
-    location: Annotated[tuple[Location, ...], _LOCATIONS] = Field(
+    location: Annotated[tuple[Location, ...], LOCATIONS] = Field(
         _DEFAULT_LOCATION, description="where the source is; of several see MERGE"
     )
-    merge: Annotated[Merge, _choice(Merge)] = Field(
+    merge: Annotated[Merge, choice(Merge)] = Field(
         Merge.FAILOVER, description="several LOCATIONs: failover uses the first good one, in order; union all of them"
     )
-    slurm: Annotated[tuple[Location, ...], _SLURM] = Field(
+    slurm: Annotated[tuple[Location, ...], SLURM] = Field(
         (), description="files, folders or URLs with local exceptions (RFC 8416), applied to whatever the source is"
     )
-    source_ca: Annotated[Path | None, _FILE] = Field(
+    source_ca: Annotated[Path | None, FILE] = Field(
         None, description="CAs that HTTPS and rtr+tls sources are checked against, in the place of the system's"
     )
-    source_cert: Annotated[Path | None, _FILE] = Field(
+    source_cert: Annotated[Path | None, FILE] = Field(
         None, description="certificate that is shown to HTTPS and rtr+tls sources which ask for one"
     )
-    source_key: Annotated[Path | None, _KEY_FILE] = Field(
+    source_key: Annotated[Path | None, KEY_FILE] = Field(
         None, description="its key, unencrypted, if that is not in the same file"
     )
-    source_ssh_key: Annotated[Path | None, _FILE] = Field(
+    source_ssh_key: Annotated[Path | None, FILE] = Field(
         None, description="private key, unencrypted, to log in with at rtr+ssh sources"
     )
-    source_known_hosts: Annotated[Path | None, _FILE] = Field(
+    source_known_hosts: Annotated[Path | None, FILE] = Field(
         None, description="host keys that rtr+ssh sources are checked against; without it none is connected to"
     )
-    reload: Annotated[int, _whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
-    refresh: Annotated[int, _whole(1, 86400, "seconds")] = Field(
+    reload: Annotated[int, whole(1, 86400, "seconds")] = Field(900, description="time between looks at the source")
+    refresh: Annotated[int, whole(1, 86400, "seconds")] = Field(
         3600, description="told to routers (RFC 8210 section 6): when to ask again after an answer"
     )
-    retry: Annotated[int, _whole(1, 7200, "seconds")] = Field(
+    retry: Annotated[int, whole(1, 7200, "seconds")] = Field(
         600, description="told to routers (RFC 8210 section 6): when to ask again after a failure"
     )
-    expire: Annotated[int, _whole(600, 172800, "seconds", rule="larger than REFRESH and RETRY")] = Field(
+    expire: Annotated[int, whole(600, 172800, "seconds", rule="larger than REFRESH and RETRY")] = Field(
         7200, description="told to routers (RFC 8210 section 6): how long to keep what can't be refreshed"
     )
-    state: Annotated[Path | None, _FOLDER] = Field(
+    state: Annotated[Path | None, FOLDER] = Field(
         Path("state"),
         description="what outlives a restart; unset, the service manager's STATE_DIRECTORY counts; False for nothing",
     )
-    log_format: Annotated[LogFormat, _choice(LogFormat)] = Field(LogFormat.TEXT, description="how log lines look")
-    watch: Annotated[bool, _SWITCHED] = Field(True, description="load at once when a local source file is replaced")
-    min_version: Annotated[int, _whole(0, 2, "RTR version")] = Field(0, description="lowest version served")
-    max_version: Annotated[int, _whole(0, 2, "RTR version", rule="not below MIN_VERSION")] = Field(
+    log_format: Annotated[LogFormat, choice(LogFormat)] = Field(LogFormat.TEXT, description="how log lines look")
+    watch: Annotated[bool, SWITCHED] = Field(True, description="load at once when a local source file is replaced")
+    min_version: Annotated[int, whole(0, 2, "RTR version")] = Field(0, description="lowest version served")
+    max_version: Annotated[int, whole(0, 2, "RTR version", rule="not below MIN_VERSION")] = Field(
         2, description="highest version served"
     )
-    history: Annotated[int, _whole(0, 1_000_000, "serials")] = Field(
+    history: Annotated[int, whole(0, 1_000_000, "serials")] = Field(
         1000, description="how far back a router may ask, at most"
     )
-    initial_serial: Annotated[int | None, _whole(0, 2**32 - 1, "serial", none=("random",))] = Field(
+    initial_serial: Annotated[int | None, whole(0, 2**32 - 1, "serial", none=("random",))] = Field(
         None, description="first serial of a new state"
     )
-    farewell: Annotated[Farewell, _choice(Farewell)] = Field(
+    farewell: Annotated[Farewell, choice(Farewell)] = Field(
         Farewell.RESTART,
         description="what version 2 routers hear when the program stops: restart is code 12, shutdown code 13",
     )
-    max_age: Annotated[int, _whole(60, 31_536_000, "seconds")] = Field(
+    max_age: Annotated[int, whole(60, 31_536_000, "seconds")] = Field(
         86400, description="age of the data, since the validator wrote it, from which it counts as stale"
     )
-    on_stale: Annotated[OnStale, _choice(OnStale)] = Field(
+    on_stale: Annotated[OnStale, choice(OnStale)] = Field(
         OnStale.HOLD,
         description="hold: serve stale data on, unhealthy; withdraw: serve the empty set; close: serve no router",
     )
-    max_shrink: Annotated[int, _whole(0, 100, "percent")] = Field(
+    max_shrink: Annotated[int, whole(0, 100, "percent")] = Field(
         20, description="share of the VRPs, in sum or of one trust anchor, that one load may take away at once"
     )
-    hold: Annotated[int, _whole(0, 31_536_000, "seconds")] = Field(
+    hold: Annotated[int, whole(0, 31_536_000, "seconds")] = Field(
         21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
     )
 
     # How routers come in.
 
-    tls_cert: Annotated[Path | None, _FILE] = Field(
+    tls_cert: Annotated[Path | None, FILE] = Field(
         None, description="our certificate for TLS_PORT, and what leads to its CA, in PEM", validate_default=True
     )
-    tls_key: Annotated[Path | None, _FILE] = Field(
+    tls_key: Annotated[Path | None, FILE] = Field(
         None, description="the key of TLS_CERT, in PEM without a password", validate_default=True
     )
-    tls_client_ca: Annotated[Path | None, _FILE] = Field(
+    tls_client_ca: Annotated[Path | None, FILE] = Field(
         None, description="CAs, and their revocation lists, in PEM; set, routers need a certificate of one of them"
     )
-    tls_check_address: Annotated[bool, _SWITCHED] = Field(
+    tls_check_address: Annotated[bool, SWITCHED] = Field(
         True, description="whether an iPAddress name in a router's certificate has to be the address it comes from"
     )
 
-    ssh_host_key: Annotated[Path | None, _FILE] = Field(
+    ssh_host_key: Annotated[Path | None, FILE] = Field(
         None,
         description="our private keys for SSH_PORT; made if the file is missing; unset, ssh_host_key in STATE",
         validate_default=True,
     )
-    ssh_authorized_keys: Annotated[Path | None, _FILE] = Field(
+    ssh_authorized_keys: Annotated[Path | None, FILE] = Field(
         None, description="keys of routers, as OpenSSH's authorized_keys"
     )
-    ssh_passwords: Annotated[Path | None, _FILE] = Field(
+    ssh_passwords: Annotated[Path | None, FILE] = Field(
         None,
         description="routers that log in with a password: lines of USER:HASH, as `pyrtr password` prints them",
         validate_default=True,
     )
-    ssh_old_algorithms: Annotated[bool, _SWITCHED] = Field(
+    ssh_old_algorithms: Annotated[bool, SWITCHED] = Field(
         False, description="whether algorithms that are known to be weak are offered, too, which IOS-XR may need"
     )
 
-    allow: Annotated[tuple[IPv4Network | IPv6Network, ...] | None, _PREFIXES] = Field(
+    allow: Annotated[tuple[IPv4Network | IPv6Network, ...] | None, PREFIXES] = Field(
         None, description="where routers may connect from, by whatever transport"
     )
-    version_caps: Annotated[tuple[VersionCap, ...] | None, _VERSION_CAPS] = Field(
+    version_caps: Annotated[tuple[VersionCap, ...] | None, VERSION_CAPS] = Field(
         None, description="highest RTR version spoken with routers there; the longest prefix counts"
     )
-    max_routers: Annotated[int, _whole(1, 1_000_000, "routers")] = Field(
+    max_routers: Annotated[int, whole(1, 1_000_000, "routers")] = Field(
         20_000, description="how many connect at once, at most; one address has three quarters of what others leave"
     )
 
-    tcp_md5: Annotated[Path | None, _FILE] = Field(
+    tcp_md5: Annotated[Path | None, FILE] = Field(
         None, description="peers that have to sign their segments (RFC 2385), as lines of PREFIX KEY"
+    )
+
+    # The HTTP server.
+
+    http_tls_cert: Annotated[Path | None, FILE] = Field(
+        None, description="certificate of the HTTP server, and what leads to its CA; set, it speaks TLS alone"
+    )
+    http_tls_key: Annotated[Path | None, FILE] = Field(None, description="its key, without a password")
+    http_token: Annotated[SecretStr | None, TOKEN] = Field(
+        None, description="what an HTTP request that changes something has to bring; unset, none may"
     )
 
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
@@ -378,11 +256,24 @@ class Settings(BaseSettings):
     def _check_location(cls, location: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
         if kind := info.data.get("datasource"):
             _require_schemes(location, schemes(kind), f"DATASOURCE={kind}")
+            if kind == "PYRTR" and len(location) > 1:
+                raise ValueError("DATASOURCE=PYRTR follows one other pyRTR, since its sessions and serials are served")
+            if kind == "PYRTR" and re.search("[?#]", location[0].text):
+                raise ValueError(f"{location[0]} goes on after its path: http://other:8080 would do")
         return location
+
+    @field_validator("merge")
+    @classmethod
+    def _check_merge(cls, merge: Merge, info: ValidationInfo) -> Merge:
+        if merge is Merge.UNION and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves what one other does, and nothing beside it")
+        return merge
 
     @field_validator("slurm")
     @classmethod
-    def _check_slurm(cls, slurm: tuple[Location, ...]) -> tuple[Location, ...]:
+    def _check_slurm(cls, slurm: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if slurm and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves what the other does: SLURM is to be set there")
         _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
         return slurm
 
@@ -406,7 +297,8 @@ class Settings(BaseSettings):
     @field_validator("ssh_host_key")
     @classmethod
     def _check_ssh_host_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if file is None and info.data.get("ssh_port") is not None and info.data.get("state", file) is None:
+        has_no_state = "state" in info.data and info.data["state"] is None
+        if file is None and info.data.get("ssh_port") is not None and has_no_state:
             raise ValueError("SSH_PORT is set and STATE is False, which needs it")
         return file
 
@@ -416,6 +308,13 @@ class Settings(BaseSettings):
         if info.data.get("ssh_port") is not None and file is None and info.data.get("ssh_authorized_keys") is None:
             raise ValueError("SSH_PORT is set, which needs SSH_AUTHORIZED_KEYS or this")
         return file
+
+    @field_validator("http_tls_key")
+    @classmethod
+    def _check_http_tls_key(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if "http_tls_cert" in info.data and (key is None) is not (info.data["http_tls_cert"] is None):
+            raise ValueError("HTTP_TLS_CERT and HTTP_TLS_KEY go together")
+        return key
 
     @field_validator("expire")
     @classmethod
@@ -461,9 +360,12 @@ class Settings(BaseSettings):
         source = EnvSettingsSource(cls)
         source.env_vars = {name.lower(): text for name, text in given.items() if name.isupper()}
         try:
-            return cls(**source()), _warnings(given)
+            settings = cls(**source())
         except ValidationError as error:
             raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+        if problems := [*_location_problems(settings)]:
+            raise SettingsError(problems)
+        return settings, _warnings(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +403,8 @@ def _problem(detail: ErrorDetails) -> str:
     reason = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else ""
     syntax, given = VARIABLES[name].syntax, detail["input"]
     match given:
+        case _ if syntax.is_secret:
+            value = "***"
         case None:
             value = "None"
         case str():
@@ -508,6 +412,17 @@ def _problem(detail: ErrorDetails) -> str:
         case _:
             value = syntax.write(given)
     return f"{name}={value}: {reason}{'; ' if reason else ''}expected {syntax.accepts}"
+
+
+def _location_problems(settings: Settings) -> Iterator[str]:
+    """What a protocol says of locations that it can't follow with these settings."""
+    if (module := protocol(settings.datasource)) is None:
+        return
+    for location in settings.location:
+        try:
+            module.feed(location, Path(), settings)
+        except SourceError as error:
+            yield f"LOCATION={error}"
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from pyrtr.compiler import follower
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
+from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.server import control
@@ -35,7 +37,8 @@ from pyrtr.settings import Farewell, Settings
 from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import FetchTls
-from pyrtr.sources.location import Location
+from pyrtr.sources.location import Location, names_of
+from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
@@ -44,6 +47,7 @@ from pyrtr.wire.pdu import Timing
 
 if TYPE_CHECKING:
     from pyrtr.web.server import HttpServer
+    from pyrtr.web.tls import HttpTls
 
 # What is under way when the program is told to stop may go on for so long; the whole stop takes 5 seconds at most.
 LEAVE_TIMEOUT_S = 3.0
@@ -93,27 +97,19 @@ async def _serve(settings: Settings) -> None:
 
         def gate(is_open: bool) -> None:
             listener.control(is_open)
-            if not is_open:
-                registry.drop()
+            registry.gate(is_open)
 
-        places, slurm = _places(settings, store)
-        loader = Loader(
-            places,
-            settings.merge,
-            slurm,
-            Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial),
-            Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold),
-            gate=gate,
-        )
+        loader, feeds = _updater(settings, store, publisher, gate)
         loader.status.state_error = problem
-        stopping = _watch_signals(loader, doors)
+        tls = _http_tls(settings)
+        stopping = _watch_signals(loader, doors, tls)
         context = Context(
             publisher=publisher,
             registry=registry,
             loader=loader,
             settings=settings,
-            rtr_addresses=_addresses(sockets["rtr"]),
-            http_addresses=_addresses(sockets["http"]),
+            rtr_addresses=doors.addresses["rtr"],
+            http_addresses=doors.addresses["http"],
             listener=listener,
             doors=doors,
             started_at=time.time(),
@@ -122,8 +118,8 @@ async def _serve(settings: Settings) -> None:
         get_logger().info(
             "started",
             rtr=" ".join(context.rtr_addresses),
-            tls=" ".join(_addresses(sockets["tls"])),
-            ssh=" ".join(_addresses(sockets["ssh"])),
+            tls=" ".join(doors.addresses["tls"]),
+            ssh=" ".join(doors.addresses["ssh"]),
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
@@ -131,9 +127,9 @@ async def _serve(settings: Settings) -> None:
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
-            jobs += [place.feed.watch(loader.trigger) for place in places]
+            jobs += [feed.watch(loader.trigger) for feed in feeds]
         if sockets["http"]:
-            jobs.append(_serve_http(context, sockets["http"]))
+            jobs.append(_serve_http(context, sockets["http"], tls))
         if store.is_kept:
             await _listen_for_operator(stack, store, loader)
         await _run_until(stopping, jobs)
@@ -175,10 +171,17 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
     return store, None
 
 
-def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]:
-    """The locations of the source and of SLURM files, each with what looks there."""
+def _updater(
+    settings: Settings, store: Store, publisher: Publisher, gate: Callable[[bool], None]
+) -> tuple[Updater, list[Feed]]:
+    """What brings the published payload up to date, and the feeds of its locations."""
     files = (settings.source_ca, settings.source_cert, settings.source_key)
     tls = FetchTls(*(None if path is None else str(path) for path in files))
+    ledger = Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial)
+    policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
+    if settings.datasource == follower.KIND:
+        upstream = follower.Upstream(PyrtrSource(settings.location[0], tls))
+        return follower.Follower(upstream, ledger, policy, max_steps=settings.history, gate=gate), []
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)
@@ -188,12 +191,17 @@ def _places(settings: Settings, store: Store) -> tuple[list[Place], SlurmPlaces]
     def feed(location: Location) -> Feed:
         return document(location) if module is None else module.feed(location, store.path, settings)
 
-    places = [Place(settings.datasource, location, feed(location)) for location in settings.location]
+    names = names_of(settings.location)
+    places = [
+        Place(settings.datasource, location, name, feed(location))
+        for location, name in zip(settings.location, names, strict=True)
+    ]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
-    return places, SlurmPlaces(settings.slurm, feeds)
+    loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
+    return loader, [place.feed for place in places]
 
 
-async def _serve_routers(loader: Loader, listener: Listener) -> None:
+async def _serve_routers(loader: Updater, listener: Listener) -> None:
     """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
@@ -201,20 +209,28 @@ async def _serve_routers(loader: Loader, listener: Listener) -> None:
     await loader.run()
 
 
-async def _serve_http(context: Context, sockets: list[socket.socket]) -> None:
+def _http_tls(settings: Settings) -> HttpTls | None:
+    if settings.http_tls_cert is None or settings.http_tls_key is None:
+        return None
+    from pyrtr.web.tls import HttpTls
+
+    return HttpTls(settings.http_tls_cert, settings.http_tls_key)
+
+
+async def _serve_http(context: Context, sockets: list[socket.socket], tls: HttpTls | None) -> None:
     """HTTP takes longer to load than all the rest together: routers are served meanwhile."""
-    server = await asyncio.to_thread(_load_http, context, sockets)
+    server = await asyncio.to_thread(_load_http, context, sockets, tls)
     await server.run()
 
 
-def _load_http(context: Context, sockets: list[socket.socket]) -> HttpServer:
+def _load_http(context: Context, sockets: list[socket.socket], tls: HttpTls | None) -> HttpServer:
     from pyrtr.web.app import create_app
     from pyrtr.web.server import HttpServer
 
-    return HttpServer(create_app(context), sockets)
+    return HttpServer(create_app(context), sockets, tls)
 
 
-async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Loader) -> None:
+async def _listen_for_operator(stack: contextlib.AsyncExitStack, store: Store, loader: Updater) -> None:
     try:
         await stack.enter_async_context(control.listening(store.path, {"accept": loader.accept}))
     except OSError as error:
@@ -238,6 +254,7 @@ async def _run_until(stopping: asyncio.Event, jobs: list[Coroutine[Any, Any, Non
 def _ready_line(context: Context) -> Callable[[], None]:
     """What is said once, when there is data for the first time."""
     is_said = False
+    scheme = "http" if context.settings.http_tls_cert is None else "https"
 
     def say() -> None:
         nonlocal is_said
@@ -251,34 +268,31 @@ def _ready_line(context: Context) -> Callable[[], None]:
             router_keys=len(table.router_keys),
             aspas=len(table.aspas),
             rtr=" ".join(context.rtr_addresses) or "off",
-            look=f"curl http://{context.http_addresses[0]}/clients" if context.http_addresses else "HTTP is off",
+            look=f"curl {scheme}://{context.http_addresses[0]}/clients" if context.http_addresses else "HTTP is off",
         )
 
     return say
 
 
-def _watch_signals(loader: Loader, doors: Doors) -> asyncio.Event:
+def _watch_signals(loader: Updater, doors: Doors, tls: HttpTls | None) -> asyncio.Event:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, loader, doors)
+    loop.add_signal_handler(signal.SIGHUP, _reload, loader, doors, tls)
     loop.add_signal_handler(signal.SIGUSR1, loader.accept)
     return stopping
 
 
-def _reload(loader: Loader, doors: Doors) -> None:
+def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
     doors.reload()
+    if tls is not None:
+        tls.reload()
     loader.trigger()
 
 
 def _nothing_published(settings: Settings) -> Published:
     return Published(Timing(settings.refresh, settings.retry, settings.expire), new_session_ids())
-
-
-def _addresses(sockets: list[socket.socket]) -> tuple[str, ...]:
-    names = [sock.getsockname()[:2] for sock in sockets]
-    return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
 
 
 def _close_all(sockets: dict[str, list[socket.socket]]) -> None:

@@ -73,6 +73,7 @@ class Source:
     history: History = field(default_factory=History)
     serial: int = FIRST_SERIAL
     is_ready: bool = True
+    may_catch_up: bool = False
     timing: Timing = field(default_factory=Timing)
     session_shift: int = 0  # another one makes other sessions
     former_session_ids: tuple[int, ...] = ()  # hold as well, whatever the version

@@ -193,3 +193,14 @@ def test_reports_are_of_the_cache_alone(version: int) -> None:
         pair.send(fault(version))
         codes |= {event.code for event in pair.events if isinstance(event, Pdu)}
     assert codes <= {0, 3, 5}
+
+
+def test_nothing_is_said_after_the_end(version: int) -> None:
+    """8210bis §8: whatever happens to a session that has ended, of its own or of the transport, nobody hears of it."""
+    pair = Pair(version, *SAMPLE)
+    pair.reset()
+    pair.leave(None)
+    assert pair.closed is not None
+    assert pair.fail("the image could not be read") == []
+    pair.session.blocked(pair.source, pair.now)
+    assert pair.wait(1_000_000) == []

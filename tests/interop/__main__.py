@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.interop.cache import CacheError
 from tests.interop.client import Client
 from tests.interop.clients import clients
+from tests.interop.credentials import Credentials
 from tests.interop.round import PAYLOADS, STEPS, Lane, Round
 
 CHROOT = Path(os.environ.get("INTEROP_ROOT") or "/var/tmp/pyrtr-interop-trixie").resolve()
@@ -68,11 +69,11 @@ def folders() -> Iterator[tuple[Path, Path]]:
 
 def report(lanes: list[Lane], folder: Path) -> bool:
     """Print the matrix, the faults and the sums; True where all passed."""
-    print(f"\n{'router':18}{'RTR':5}{'full':16}{'update':33}restart")
+    print(f"\n{'router':21}{'RTR':5}{'full':16}{'update':33}restart")
     for lane in lanes:
         version = "-" if lane.tap.version is None else f"V{lane.tap.version}"
         full, update, restart = map(str, lane.results.values())
-        print(f"{lane.title:18}{version:5}{full:16}{update:33}{restart}")
+        print(f"{lane.title:21}{version:5}{full:16}{update:33}{restart}")
     failed = 0
     for lane in lanes:
         failed += sum(not result.passed for result in lane.results.values())
@@ -101,11 +102,12 @@ async def main(program: str, only: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with folders() as (folder, chroot_folder):
-        whole = Round(program, chosen, folder, chroot_folder)
+        credentials = Credentials(program, folder / "credentials")
+        whole = Round(program, chosen, credentials, folder, chroot_folder)
         try:
             await whole.run()
         except CacheError as fault:
-            print(f"{fault}: see {whole.cache.log}")
+            print(f"{fault}: see {' and '.join(str(cache.log) for cache in whole.caches)}")
         finally:
             passed = report(whole.lanes, folder)
     if passed:

@@ -2,11 +2,13 @@
 
 import asyncio
 import http.client
+import json
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.interop.process import STOP_S, Process, free_port
 
@@ -19,13 +21,19 @@ class CacheError(Exception):
 
 
 class Cache:
-    """One pyRTR, its data file and its STATE in `folder`."""
+    """One pyRTR, its data file and its STATE in `folder`.
 
-    def __init__(self, program: str, folder: Path):
+    Attributes:
+        ports: by transport.
+    """
+
+    def __init__(self, program: str, folder: Path, transports: Iterable[str], **settings: object):
         self.program, self.folder = program, folder
         self.file = folder / "rpki.json"
-        self.rtr_port, self.http_port = free_port(), free_port()
+        self.ports = {transport: free_port() for transport in transports}
+        self.http_port = free_port()
         self.log = folder / "pyrtr.log"
+        self.settings = {name: str(value) for name, value in settings.items()}
         self.process = Process()
 
     def put(self, data: Path) -> None:
@@ -40,7 +48,9 @@ class Cache:
             "LOCATION": str(self.file),
             "STATE": str(self.folder / "state"),
             "HOST": "127.0.0.1",
-            "RTR_PORT": str(self.rtr_port),
+            "RTR_PORT": str(self.ports.get("tcp", False)),
+            "TLS_PORT": str(self.ports.get("tls", False)),
+            "SSH_PORT": str(self.ports.get("ssh", False)),
             "HTTP_PORT": str(self.http_port),
             "RELOAD": "3600",
             "REFRESH": "3600",
@@ -49,7 +59,7 @@ class Cache:
             "LOGLEVEL": "DEBUG",
         }
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        await self.process.start(self.log, self.program, env=environment | settings)
+        await self.process.start(self.log, self.program, env=environment | settings | self.settings)
         await self.until(self.listens, "listen")
 
     async def ready(self) -> None:
@@ -76,12 +86,21 @@ class Cache:
     def listens(self) -> bool:
         with socket.socket() as s:
             s.settimeout(1)
-            return s.connect_ex(("127.0.0.1", self.rtr_port)) == 0
+            return s.connect_ex(("127.0.0.1", next(iter(self.ports.values())))) == 0
 
     def is_ready(self) -> bool:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=1)
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            return self.get("/readyz")[0] == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
+
+    def connected(self) -> list[dict[str, Any]]:
+        """The routers, as `/clients` shows them."""
+        clients: list[dict[str, Any]] = json.loads(self.get("/clients")[1])
+        return clients
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=1)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()

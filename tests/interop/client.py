@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from tests.interop.credentials import Credentials
 from tests.interop.payload import Payload
 from tests.interop.process import Process, output
 
@@ -19,11 +20,18 @@ class Client:
         package: the Debian package that holds it.
         rtr_version: the highest version that it speaks, and shall therefore speak.
         stays: whether it keeps its connection; otherwise each look is a connection of its own.
+        transport: by which it comes, "tcp", "tls" or "ssh".
+        source: its address, where it is to come without a tap between; else None.
+        needs_certificates: whether its cache asks for one, if it comes over TLS.
     """
 
     name: ClassVar[str]
     package: ClassVar[str]
     stays: ClassVar[bool] = True
+    transport: ClassVar[str] = "tcp"
+    source: ClassVar[str | None] = None
+    needs_certificates: ClassVar[bool] = True
+    credentials: Credentials
 
     def __init__(self, rtr_version: int, root: Path = Path("/"), package: str | None = None):
         self.rtr_version, self.root = rtr_version, root

@@ -9,6 +9,7 @@ from time import monotonic
 
 from tests.interop.cache import Cache
 from tests.interop.client import Client
+from tests.interop.credentials import Credentials, key_of
 from tests.interop.payload import Payload
 from tests.interop.tap import Tap
 
@@ -41,13 +42,15 @@ class Lane:
         self.client, self.title = client, title
         self.log = folder / f"{slug}.log"
         self.folder = (folder if client.root == Path("/") else chroot_folder) / slug
-        self.tap = Tap(cache.rtr_port, folder / f"{slug}.rtr")
+        self.cache = cache
+        self.tap = Tap(cache.ports[client.transport], folder / f"{slug}.rtr", is_plain=client.transport == "tcp")
         self.payload = PAYLOADS["full"]  # what the router held last
         self.results = {step: Result() for step in STEPS}
 
     async def start(self) -> None:
         self.folder.mkdir()
-        await self.client.start(self.tap.port, f"/{self.folder.relative_to(self.client.root)}", self.log)
+        port = self.tap.port if self.client.source is None else self.tap.cache_port
+        await self.client.start(port, f"/{self.folder.relative_to(self.client.root)}", self.log)
 
     async def take(self, step: str, payload: Payload, began: float) -> None:
         """Wait until the router holds that set, and judge how it got there."""
@@ -57,7 +60,7 @@ class Lane:
             async with asyncio.timeout(WAIT):
                 if step == "full":
                     await self.start()
-                if self.client.stays:
+                if self.client.stays and self.is_tapped:
                     await self.tap.synced.wait()
                 while True:
                     if await self.look() == wanted:
@@ -71,8 +74,33 @@ class Lane:
         except OSError as fault:
             result.faults.append(str(fault))
         result.seconds = monotonic() - began
-        self.judge(step, payload, result)
+        if self.is_tapped:
+            self.judge(step, payload, result)
+        elif self.client.stays:
+            await self.judge_by_cache(step, result)
         result.passed = not result.faults
+
+    @property
+    def is_tapped(self) -> bool:
+        """Whether each PDU is seen on its way."""
+        return self.tap.is_plain and self.client.source is None
+
+    async def judge_by_cache(self, step: str, result: Result) -> None:
+        """Add the faults that the cache knows of: what is encrypted, or signed, no tap can look at."""
+        found = [one for one in await asyncio.to_thread(self.cache.connected) if self.is_ours(one["client"])]
+        for one in found:
+            self.tap.version = int(one["version"].removeprefix("V"))
+            if (one["transport"], self.tap.version) != (self.client.transport, self.client.rtr_version):
+                result.faults.append(f"speaks {one['version']} over {one['transport']}")
+            if one["last_error"] is not None:
+                result.faults.append(f"the router sent an Error Report: {one['last_error']}")
+            if step == "update" and (one["responses"]["full"] != 1 or not one["responses"]["delta"]):
+                result.faults.append(f"not incremental: {one['responses']}")
+        if len(found) != 1:
+            result.faults.append(f"{len(found)} connections over {self.client.transport}")
+
+    def is_ours(self, name: str) -> bool:
+        return name in self.tap.names if self.client.source is None else name.startswith(f"{self.client.source}:")
 
     async def difference(self, wanted: set[str]) -> list[str]:
         """Wanted lines that are not held, and held lines that are not wanted."""
@@ -114,18 +142,33 @@ class Lane:
 
 
 class Round:
-    """All routers against one cache."""
+    """All routers against one cache, and those without a certificate against another."""
 
-    def __init__(self, program: str, routers: dict[str, Client], folder: Path, chroot_folder: Path):
-        self.cache = Cache(program, folder)
-        self.lanes = [Lane(client, title, self.cache, folder, chroot_folder) for title, client in routers.items()]
+    def __init__(
+        self, program: str, routers: dict[str, Client], credentials: Credentials, folder: Path, chroot_folder: Path
+    ):
+        certificate = {"TLS_CERT": credentials.cache, "TLS_KEY": key_of(credentials.cache)}
+        strict = Cache(
+            program, folder, ("tcp", "tls", "ssh"), **certificate, TLS_CLIENT_CA=credentials.ca,
+            SSH_HOST_KEY=credentials.host_key, SSH_AUTHORIZED_KEYS=credentials.authorized_keys,
+            SSH_PASSWORDS=credentials.passwords, TCP_MD5=credentials.md5,
+        )  # fmt: skip
+        (folder / "open").mkdir()
+        lenient = Cache(program, folder / "open", ("tls",), **certificate)  # for who has no certificate
+        self.caches = [strict, lenient]
+        self.lanes = []
+        for title, client in routers.items():
+            client.credentials = credentials
+            cache = strict if client.needs_certificates else lenient
+            self.lanes.append(Lane(client, title, cache, folder, chroot_folder))
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self.cache.process.stop)
-            self.cache.put(STEPS["full"])
-            await self.cache.start()
-            await self.cache.ready()
+            for cache in self.caches:
+                stack.push_async_callback(cache.process.stop)
+                cache.put(STEPS["full"])
+                await cache.start()
+                await cache.ready()
             for lane in self.lanes:
                 await lane.tap.open()
                 stack.push_async_callback(lane.tap.abandon)
@@ -135,20 +178,23 @@ class Round:
             began = monotonic()
             for lane in self.lanes:
                 lane.tap.begin()
-            self.cache.put(STEPS["update"])
-            self.cache.load()
+            for cache in self.caches:
+                cache.put(STEPS["update"])
+                cache.load()
             await self.step("update", began)
 
             began = monotonic()
             for lane in self.lanes:
                 await lane.tap.close()
-            await self.cache.stop()
-            self.cache.put(STEPS["restart"])
-            await self.cache.start()
+            for cache in self.caches:
+                await cache.stop()
+                cache.put(STEPS["restart"])
+                await cache.start()
             for lane in self.lanes:
                 lane.tap.begin()
                 await lane.tap.open()
-            await self.cache.ready()
+            for cache in self.caches:
+                await cache.ready()
             await self.step("restart", began)
 
     async def step(self, step: str, began: float) -> None:

@@ -21,6 +21,8 @@ class Tap:
 
     Attributes:
         port: where the router finds the cache.
+        is_plain: whether what passes is RTR; else it is passed on without a look.
+        names: the router's connections, as the cache's `/clients` calls them.
         version: of the last response.
         seen: PDUs since the step began, by name.
         responses: for each End of Data since then, how many payload PDUs came before it.
@@ -28,9 +30,10 @@ class Tap:
         synced: set by the first End of Data since then.
     """
 
-    def __init__(self, cache_port: int, log: Path):
-        self.cache_port, self.log = cache_port, log
+    def __init__(self, cache_port: int, log: Path, *, is_plain: bool = True):
+        self.cache_port, self.log, self.is_plain = cache_port, log, is_plain
         self.port = free_port()
+        self.names: set[str] = set()
         self.version: int | None = None
         self.payload_count = 0
         self.connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
@@ -64,6 +67,7 @@ class Tap:
         self.note("connection", "opened")
         try:
             cache_reader, cache_writer = await asyncio.open_connection("127.0.0.1", self.cache_port)
+            self.names.add("{}:{}".format(*cache_writer.get_extra_info("sockname")))
             try:
                 await self.pass_on(reader, cache_writer, cache_reader, writer)
             finally:
@@ -98,8 +102,9 @@ class Tap:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
-                buffer += data
-                self.look(side, buffer)
+                if self.is_plain:
+                    buffer += data
+                    self.look(side, buffer)
                 await writer.drain()
 
     def look(self, side: str, buffer: bytearray) -> None:

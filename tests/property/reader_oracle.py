@@ -206,7 +206,7 @@ def is_certificate(record: Any) -> bool:
 def sorted_by_kind(records: list[Any]) -> dict[str, Any]:
     """The document that a bare array stands for."""
     document: dict[str, list[Any]] = {"roas": [], "routerKeys": [], "aspas": []}
-    unknown = []
+    unknown = 0
     for record in records:
         if fits(record, read_vrp):
             document["roas"].append(record)
@@ -217,9 +217,11 @@ def sorted_by_kind(records: list[Any]) -> dict[str, Any]:
                 {"asn": asn, "ski": record["ski"], "spki": record["subjectPublicKeyInfo"]} for asn in record["asns"]
             ]
         else:
-            unknown.append(record)
+            unknown += 1
     kinds = ("roas", "routerKeys", "aspas")
-    document[max(kinds, key=lambda kind: len(document[kind]))] += unknown
+    document[max(kinds, key=lambda kind: len(document[kind]))] += [
+        None
+    ] * unknown  # malformed, whatever it is taken for
     return document
 
 

@@ -220,7 +220,7 @@ def disk(monkeypatch) -> Disk:
 
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr("asyncio.to_thread", direct)
-    monkeypatch.setattr("pyrtr.compiler.loader.get_logger", Log)
+    monkeypatch.setattr("pyrtr.compiler.updater.get_logger", Log)
     disk = Disk()
     disk.install(monkeypatch)
     return disk

@@ -13,7 +13,7 @@ from tests.property.oracle import Router, payload_of
 from tests.property.strategies import histories, payload_lists, uint32, vrps
 
 from pyrtr.errors import DeltaError
-from pyrtr.payload.delta import Delta, apply, compose, contains, difference
+from pyrtr.payload.delta import Delta, apply, compose, contains, difference, inverse
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, pack_vrp, rows_of, unpack_vrp, vrps_of
 from pyrtr.payload.serial import is_newer
 from pyrtr.payload.table import PayloadTable, sort_unique
@@ -94,6 +94,7 @@ def test_difference_and_apply(old, new):
     delta = difference(before, after)
     assert_changes(delta, Router(old), Router(new))
     assert apply(before, delta) == after
+    assert apply(after, inverse(delta)) == before
 
 
 @settings(max_examples=300)

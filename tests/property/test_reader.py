@@ -169,6 +169,12 @@ def test_a_document_is_read_as_sets_and_dicts_read_it_whichever_reader_is_named(
 
 @given(arrays)
 @example([])
+@example(
+    [
+        {"prefix": "2001:db8::/48", "asn": 64496, "ta": 1},
+        {"ski": "00" * 20, "asns": [64496, 64497], "subjectPublicKeyInfo": "MAA"},
+    ]
+)
 @example([None])
 @example([{"ski": "", "asns": [], "subjectPublicKeyInfo": ""}])
 def test_an_array_is_read_as_what_its_records_are(array):

@@ -18,7 +18,7 @@ CACHE_RESTART = 12
 
 def test_a_response_that_is_under_way_ends_well(tmp_path: Path, carrier: Carrier) -> None:
     """B93, B94: version 2 gets its whole table and then the farewell, the others their table and the close."""
-    large = bulky(150)  # 9 MB: more than the kernel takes off the cache's hands
+    large = bulky(carrier.bulk)
     with Program(tmp_path, large, carrier=carrier) as program, ExitStack() as stack:
         routers = [stack.enter_context(program.router(version, receive_bytes=65536)) for version in (1, 2)]
         for router in routers:
@@ -37,7 +37,7 @@ def test_a_response_that_is_under_way_ends_well(tmp_path: Path, carrier: Carrier
 
 def test_nobody_holds_up_the_stop(tmp_path: Path, carrier: Carrier) -> None:
     """B95: with routers that read nothing, and one that keeps its side open, it ends within five seconds."""
-    with Program(tmp_path, bulky(150), carrier=carrier) as program, ExitStack() as stack:
+    with Program(tmp_path, bulky(carrier.bulk), carrier=carrier) as program, ExitStack() as stack:
         routers = [stack.enter_context(program.router(receive_bytes=4096)) for _ in range(3)]
         for router in routers[:2]:
             router.send(reset_query(2))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import resource
+import selectors
 import socket
 import struct
+import subprocess
+import sys
 import time
+from typing import cast
 
 import pytest
+from tests.inputs import bulky
 from tests.program import Program
 
 WITHIN_S = 5.0  # a second or two for a busy machine
@@ -95,3 +101,76 @@ def test_error_reports_without_end_end_the_connection(program):
             router.sync()
         assert time.monotonic() - started < WITHIN_S
     assert program.log.read_text().count("error report received") < 20
+
+
+FLOODER = """
+import socket, sys, threading
+def flood():
+    sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    threading.Thread(target=lambda: [sock.sendall(bytes.fromhex("0202000000000008") * 8) for _ in iter(int, 1)]).start()
+    while sock.recv_into(buffer):
+        pass
+buffer = bytearray(1 << 20)
+for _ in range(int(sys.argv[3])):
+    threading.Thread(target=flood).start()
+print("floods", flush=True)
+"""
+
+
+def test_who_asks_for_everything_without_end_starves_nobody(tmp_path):
+    """Twenty connections that ask for the whole table, read it, and ask again: a router gets its own all the same."""
+    with Program(tmp_path, bulky(150)) as program:  # 9 MB
+        command = [sys.executable, "-c", FLOODER, program.rtr[0], str(program.rtr[1]), "20"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as flooder:
+            try:
+                assert flooder.stdout is not None
+                flooder.stdout.readline()
+                program.wait_for(lambda: sum(c["responses"]["full"] for c in program.clients()) > 40, 30, "it floods")
+                for _ in range(3):
+                    started = time.monotonic()
+                    with program.router(2) as router:
+                        router.sync()
+                    assert time.monotonic() - started < WITHIN_S
+            finally:
+                flooder.kill()
+
+
+STORM = 5000
+
+
+def test_a_storm_of_connections_is_served_in_turn(tmp_path):
+    """5,000 at once, each of which asks at once: every one of them gets the whole set, and nothing goes wrong."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    assert hard > STORM + 100, "the machine allows too few descriptors"
+    with Program(tmp_path) as program, contextlib.ExitStack() as stack:
+        with program.router(1) as router:
+            router.sync()
+            wanted = program.clients()[0]["bytes"]["sent"]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(STORM)]
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for sock in sockets:
+            sock.setblocking(False)
+            sock.connect_ex(program.rtr)
+            selector.register(sock, selectors.EVENT_WRITE)
+        missing = dict.fromkeys(sockets, wanted)
+        deadline = time.monotonic() + 60
+        while missing:
+            assert time.monotonic() < deadline, f"{len(missing)} are not served"
+            for key, _ in selector.select(1):
+                sock = cast("socket.socket", key.fileobj)
+                if key.events == selectors.EVENT_WRITE:
+                    sock.sendall(reset(1))
+                    selector.modify(sock, selectors.EVENT_READ)
+                else:
+                    data = sock.recv(65536)
+                    assert data, "closed"
+                    missing[sock] -= len(data)
+                    if not missing[sock]:
+                        del missing[sock]
+                        selector.unregister(sock)
+        assert len(program.clients()) == STORM
+        metrics = program.metrics()
+        assert metrics["pyrtr_accept_errors_total"] == 0
+        assert not [name for name in metrics if name.startswith("pyrtr_refused_routers_total{")]
+        assert not [line for line in program.events() if line["level"] in ("warning", "error", "critical")]

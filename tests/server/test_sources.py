@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from tests.http_server import Document, HttpServer, response
 from tests.inputs import SMALL, Payload, rpki_client_bytes, visible, vrp
 from tests.program import Program, ago
@@ -36,16 +37,17 @@ def looks(program: Program, result: str) -> float:
     )  # fmt: skip
 
 
+def looked(program: Program) -> float:
+    """How often it has looked."""
+    metrics = program.metrics()
+    return sum(metrics[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure"))
+
+
 def look(program: Program) -> None:
     """One more look, to its end."""
-
-    def count() -> float:
-        metrics = program.metrics()
-        return sum(metrics[f'pyrtr_source_attempts_total{{result="{kind}"}}'] for kind in ("success", "failure"))
-
-    before = count()
+    before = looked(program)
     program.signal(signal.SIGHUP)
-    program.wait_for(lambda: count() > before, what="it has looked")
+    program.wait_for(lambda: looked(program) > before, what="it has looked")
 
 
 def test_a_url_is_followed_and_its_password_is_nowhere(tmp_path: Path) -> None:
@@ -116,6 +118,16 @@ def test_the_next_location_takes_over_and_the_first_comes_back(tmp_path: Path) -
         assert router.full_syncs == 1
 
 
+def test_a_location_that_is_not_used_causes_no_looks(tmp_path: Path) -> None:
+    """It is watched, and yet not looked at while the one before it is good."""
+    first, second = tmp_path / "rpki.json", tmp_path / "second.json"
+    second.write_bytes(document(MORE))
+    with Program(tmp_path, LOCATION=f"{first},{second}") as program:
+        program.wait_for(lambda: looked(program) == 2, what="it has looked again for the second")
+        with pytest.raises(AssertionError):
+            program.wait_for(lambda: looked(program) > 2, 2.0)
+
+
 def test_a_location_that_fails_never_empties_the_union(tmp_path: Path) -> None:
     first, second = tmp_path / "rpki.json", tmp_path / "second.json"
     second.write_bytes(document([OTHER]))
@@ -147,6 +159,30 @@ def test_slurm_is_applied_and_a_broken_file_is_told(tmp_path: Path) -> None:
         program.wait_for(lambda: program.health()[0] == 200, what="it is well again")
         assert router.sync().payload == visible(2, SMALL)
         assert router.full_syncs == 1
+
+
+def test_urls_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    """What differs is masked; both count all the same."""
+    with HttpServer() as server:
+        for number in (1, 2):
+            server.answers[f"/json?{number}"] = Document(document(SMALL))
+            server.answers[f"/slurm?{number}"] = response(exceptions({"prefix": SMALL[number][1]}).encode())
+        locations, slurm = (
+            ",".join(server.url(f"/{what}?{number}") for number in (1, 2)) for what in ("json", "slurm")
+        )
+        with Program(tmp_path, None, LOCATION=locations, SLURM=slurm) as program:
+            program.wait_for(lambda: program.get("/readyz")[0] == 200, what="it is ready")
+            with program.router() as router:
+                assert router.sync().payload == visible(2, SMALL) - {*SMALL[1:3]}
+            samples = program.get("/metrics")[1].decode().splitlines()
+            names = [sample.rpartition(" ")[0] for sample in samples if not sample.startswith("#")]
+            assert len(names) == len(set(names))
+            assert f'pyrtr_slurm_filtered{{file="{server.url("/slurm?*** (2)")}",kind="vrps"}}' in names
+            assert len(server.asked) == 3
+            del server.answers["/slurm?2"]
+            server.answers["/json?1"] = Document(document(MORE))
+            look(program)
+            assert not list((tmp_path / "state").glob("body-*")), "not of the first SLURM file either"
 
 
 def exceptions(*filters: object) -> str:

@@ -18,7 +18,7 @@ from tests.carriers import run, ssh_client
 from tests.inputs import SMALL, bulky, visible
 from tests.model_core import reset_query
 from tests.model_router import Router
-from tests.program import Program
+from tests.program import Program, ago
 
 from pyrtr.server.passwords import hash_password
 
@@ -295,6 +295,29 @@ def test_new_keys_cost_no_session(tmp_path: Path) -> None:
         with router(program, client_keys=[STRANGER]) as two:
             assert two.sync().is_full
         assert one.sync().pdus == ()
+
+
+def test_who_is_still_coming_in_when_the_data_is_stale_gets_none(tmp_path: Path) -> None:
+    """ON_STALE=close: also a session that is opened on a connection from before; and it comes in again later."""
+    settings = write_files(tmp_path) | {"MAX_AGE": 60, "ON_STALE": "close"}
+    with Program(tmp_path, **settings) as program:
+
+        async def ask(connection: asyncssh.SSHClientConnection) -> bytes:
+            writer, reader, _ = await connection.open_session(subsystem="rpki-rtr", encoding=None)
+            with contextlib.suppress(BrokenPipeError):  # it is closed already
+                writer.write(reset_query(2))
+            answer: bytes = await reader.read(8)
+            return answer
+
+        connection = run(connect(program))
+        program.load(SMALL, build_time=ago(3600))
+        program.wait_for(lambda: program.health()[0] == 503, what="the data is stale")
+        assert run(ask(connection)) == b""
+        program.load(SMALL)
+        program.wait_for(lambda: program.health()[0] == 200, what="the data is fresh")
+        connection = run(connect(program))
+        assert run(ask(connection))[:2] == b"\2\3"
+        run(abort([connection]))
 
 
 def test_a_slow_router_costs_little(tmp_path: Path) -> None:

@@ -99,6 +99,18 @@ def test_only_ip_address_names_count(served: tuple[Served, Program], names: list
         assert router.sync().is_full
 
 
+def test_what_is_no_address_is_none(served: tuple[Served, Program]) -> None:
+    """An iPAddress of 5 octets hides none of the others, and is no fault of ours."""
+    tls, program = served
+    start = program.log.stat().st_size
+    five, four = bytes.fromhex("8705 7f00000105"), bytes.fromhex("8704 7f000001")
+    bad = tls.authority.issue("bad", raw_names=b"\x30\x07" + five)
+    assert tls.refused(program, bad) == CERTIFICATE_OF_ANOTHER_ADDRESS
+    with tls.router(program, tls.authority.issue("half", raw_names=b"\x30\x0d" + five + four)) as router:
+        assert router.sync().is_full
+    assert [line for line in program.events(start) if line["level"] == "error"] == []
+
+
 CERTIFICATE_OF_ANOTHER_ADDRESS = "certificate is for another address"
 
 
@@ -117,6 +129,24 @@ def test_what_is_no_tls_is_refused(served: tuple[Served, Program], noise: bytes)
             assert data[:1] != b"\2", "it answers with RTR"
     (line,) = program.wait_for(lambda: lines(program, "router refused")[before:], what="the refusal is logged")
     assert line["reason"] == "handshake failed"
+
+
+def test_a_revoked_authority_vouches_for_nobody(tmp_path: Path) -> None:
+    """B104: a revocation list counts for whatever its authority has signed, not for routers alone."""
+    served = Served(tmp_path)
+    middle = Authority(tmp_path / "middle", "Middle", above=served.authority)
+    router = middle.issue("router", ["127.0.0.1"])
+    router.write_bytes(router.read_bytes() + middle.file.read_bytes())
+    root = served.authority.file.read_bytes()
+    file = tmp_path / "trusted.pem"
+    file.write_bytes(root + served.authority.revoke() + middle.revoke())
+    with Program(tmp_path, **served.settings | {"TLS_CLIENT_CA": file}) as program:
+        with served.router(program, router) as one:
+            assert one.sync().is_full
+        file.write_bytes(root + served.authority.revoke(middle.file) + middle.revoke())
+        program.signal(signal.SIGHUP)
+        program.wait_for(lambda: program.has_logged("certificates reloaded"), what="it is reloaded")
+        assert served.refused(program, router) == "certificate is revoked"
 
 
 def test_old_versions_are_refused(served: tuple[Served, Program]) -> None:
@@ -188,7 +218,8 @@ def test_new_certificates_cost_no_session(tmp_path: Path) -> None:
         assert expiry(program) - first > 86400
         assert subject_ends(program, served, router_file) == expiry(program)
         good = served.server.read_bytes()
-        for count, bad in enumerate([b"", b"nonsense", good[: len(good) // 2], good[::-1]], start=1):
+        unreadable = served.authority.issue("unreadable", raw_names=b"\x04\x01\x00").read_bytes()
+        for count, bad in enumerate([b"", b"nonsense", good[: len(good) // 2], good[::-1], unreadable], start=1):
             served.server.write_bytes(bad)
             program.signal(signal.SIGHUP)
             event = "certificates not reloaded: the former ones stay in use"

@@ -158,11 +158,11 @@ def test_levels(
 @pytest.mark.parametrize(("number", "level"), [(30, "warning"), (35, "warning"), (50, "critical"), (99, "critical")])
 def test_standard_library_records(capsys: pytest.CaptureFixture[str], number: int, level: str):
     configure(LogLevel.INFO, LogFormat.JSON)
-    logging.getLogger("uvicorn.error").log(number, "from %s\n", "outside")
+    logging.getLogger("a.library").log(number, "from %s\n", "outside")
     (line,) = capsys.readouterr().err.splitlines()
     fields = json.loads(line)
     del fields["timestamp"]
-    assert fields == {"level": level, "event": "from outside\n", "logger": "uvicorn.error"}
+    assert fields == {"level": level, "event": "from outside\n", "logger": "a.library"}
 
 
 def test_a_broken_record_does_not_reach_its_caller(capsys: pytest.CaptureFixture[str]):

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.examples import NASTY, aspa, key, vrp
 from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World, published, world
 
+from pyrtr.compiler.place import Place
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version, render
 from pyrtr.payload.table import PayloadTable
@@ -260,6 +261,7 @@ async def test_every_metric_is_documented_with_its_type_and_labels():
         status.last_attempt = status.last_success = PUBLISHED_AT
         loaded(status)
         (place,) = running.context.loader.places
+        assert isinstance(place, Place)
         place.share = ShareRecord("", "", b"", {}, FOUND)
         place.feed.details = lambda: {"http_status": 304}  # type: ignore[method-assign]
         running.context.loader.slurm.status.filtered = running.context.loader.slurm.status.added = {"file": {"vrps": 1}}

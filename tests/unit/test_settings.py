@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings, VersionCap
+from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
 from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
+from pyrtr.syntax import VersionCap
 from pyrtr.wire.enums import Version
 
 DEFAULTS = {
@@ -61,6 +62,9 @@ DEFAULTS = {
     "VERSION_CAPS": "-",
     "MAX_ROUTERS": "20000",
     "TCP_MD5": "-",
+    "HTTP_TLS_CERT": "-",
+    "HTTP_TLS_KEY": "-",
+    "HTTP_TOKEN": "-",
 }
 
 ACCEPTED = [
@@ -195,9 +199,11 @@ REFUSED = [
     ("VERSION_CAPS", "192.0.2.0/24=3"),
     ("VERSION_CAPS", "192.0.2.0/24=V1"),
     ("VERSION_CAPS", "=1"),
+    ("VERSION_CAPS", "192.0.2.1=1,192.0.2.1/32=0"),
     ("MAX_ROUTERS", "0"),
 ]  # fmt: skip
 
+FOLLOWING = {"DATASOURCE": "PYRTR", "LOCATION": "http://other:8080"}
 CONTRADICTIONS = [
     ({"RTR_PORT": "False", "HTTP_PORT": "no"}, "HTTP_PORT='no': RTR_PORT is False too"),
     ({"RTR_PORT": "8080"}, "HTTP_PORT=8080: RTR_PORT is the same"),
@@ -218,9 +224,22 @@ CONTRADICTIONS = [
     ({"EXPIRE": "600"}, "EXPIRE='600': not larger than REFRESH=3600 and RETRY=600;"),
     ({"SOURCE_KEY": "k"}, "SOURCE_KEY='k': SOURCE_CERT is not set; expected a local file, beside SOURCE_CERT"),
     ({"MIN_VERSION": "2", "MAX_VERSION": "1"}, "MAX_VERSION='1': below MIN_VERSION=2;"),
+    ({**FOLLOWING, "LOCATION": "json"}, "LOCATION='json': json is no place for DATASOURCE=PYRTR, which takes http://"),
+    ({"DATASOURCE": "PYRTR"}, "LOCATION=json: json is no place for DATASOURCE=PYRTR, which takes http://, https://"),
+    (
+        {**FOLLOWING, "LOCATION": "http://a,http://b"},
+        "LOCATION='http://a,http://b': DATASOURCE=PYRTR follows one",
+    ),
+    ({**FOLLOWING, "LOCATION": "http://a/?b"}, "LOCATION='http://a/?***': http://a/?*** goes on after its path"),
+    ({**FOLLOWING, "MERGE": "union"}, "MERGE='union': DATASOURCE=PYRTR serves what one other does"),
+    ({**FOLLOWING, "SLURM": "s"}, "SLURM='s': DATASOURCE=PYRTR serves what the other does: SLURM is to be set there"),
+    ({"HTTP_TLS_CERT": "a"}, "HTTP_TLS_KEY=None: HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
+    ({"HTTP_TLS_KEY": "a"}, "HTTP_TLS_KEY='a': HTTP_TLS_CERT and HTTP_TLS_KEY go together;"),
 ]
 
 CONSISTENT = [
+    {**FOLLOWING, "MERGE": "failover"},
+    {**FOLLOWING, "LOCATION": "https://user:password@other/pyrtr/"},
     {"RTR_PORT": "False"},
     {"HTTP_PORT": "False"},
     {"RTR_PORT": "False", "TLS_PORT": "324", "TLS_CERT": "c", "TLS_KEY": "k", "HTTP_PORT": "False"},
@@ -229,6 +248,7 @@ CONSISTENT = [
     {"SSH_PORT": "22", "SSH_PASSWORDS": "p", "SSH_HOST_KEY": "h", "STATE": "False"},
     {"EXPIRE": "601", "REFRESH": "600"},
     {"MIN_VERSION": "1", "MAX_VERSION": "1"},
+    {"HTTP_TLS_CERT": "a", "HTTP_TLS_KEY": "b"},
     {"SOURCE_CERT": "both.pem"},
     {"SOURCE_CERT": "cert.pem", "SOURCE_KEY": "key.pem"},
 ]
@@ -471,7 +491,7 @@ def test_what_is_written_reads_back():
         initial_serial=None,
     )
     written = {name: v.syntax.write(getattr(settings, v.attribute)) for name, v in VARIABLES.items()}
-    assert Settings.load(written)[0] == settings
+    assert Settings.load({name: text for name, text in written.items() if text != "-"})[0] == settings
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES.keys())
@@ -479,6 +499,22 @@ def test_every_variable_says_what_it_means(variable):
     assert variable.meaning
     assert variable.syntax.accepts
     assert variable.syntax.unit
+
+
+def test_a_token_is_kept_to_itself():
+    token = "correct-horse-battery-staple"
+    settings, _ = Settings.load({"HTTP_TOKEN": token})
+    assert settings.http_token is not None
+    assert settings.http_token.get_secret_value() == token
+    assert token not in repr(settings)
+    assert token not in VARIABLES["HTTP_TOKEN"].syntax.write(settings.http_token)
+    assert Settings(http_token=settings.http_token) == settings
+
+
+@pytest.mark.parametrize("token", ["fifteen-letters", "x" * 257, "with spaces in it all over", "ümläute-are-no-good"])
+def test_a_bad_token_is_refused_without_being_shown(token: str):
+    (line,) = problems({"HTTP_TOKEN": token})
+    assert line == "HTTP_TOKEN=***: expected 16 to 256 letters, digits, and - . _ ~ + / ="
 
 
 def test_a_password_in_a_location_is_not_shown():
@@ -490,3 +526,34 @@ def test_a_password_in_a_location_is_not_shown():
     assert settings.location[0].text.count("secret") == 2
     assert VARIABLES["LOCATION"].syntax.write(settings.location) == "https://***@rpki.example/json?***"
     assert "secret" not in str(problems({"LOCATION": "https://me:secret@rpki.example/json", "MIN_VERSION": "9"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h/x?key=secret", "https://h/x?***"),
+        ("https://h/x#secret", "https://h/x#***"),
+        ("https://me:secret@h/x?mail=a@b", "https://***"),
+        ("https://h/x?mail=a@b&key=secret", "https://***"),
+        ("https://me:sec?secret@h/x", "https://***"),
+        ("https://me:secret@also-secret@h/x", "https://***@h/x"),
+    ],
+)
+def test_what_may_be_secret_in_a_url_is_not_shown(url, shown):
+    """Nor where it is refused, beside another one."""
+    assert str(Location("https", url)) == shown
+    (line,) = problems({"LOCATION": f"ftp://h/x?key=secret,{url}"})
+    assert line.startswith(f"LOCATION='ftp://h/x?***,{shown}': ")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("rtr://me@cache.example", "rtr://***@cache.example: only rtr+ssh:// has a user"),
+        ("rtr://cache.example/path", "rtr://cache.example/path: expected rtr://HOST:PORT and nothing after it"),
+        ("rtr+ssh://cache.example", "rtr+ssh://cache.example: no user: expected rtr+ssh://USER@HOST:PORT"),
+    ],
+)
+def test_what_a_protocol_can_not_follow_is_a_problem_of_the_settings(location, reason):
+    assert problems({"DATASOURCE": "RTR", "LOCATION": f"{location},rtr://other.example"}) == [f"LOCATION={reason}"]

@@ -29,11 +29,13 @@ class Standing:
         if self.good_looks >= PROVEN_LOOKS:
             self.falls = 0
 
-    def failed(self, *, is_left: bool) -> None:
-        """A look was not; `is_left` if the location was the one in use."""
+    def failed(self) -> None:
+        """A look was not."""
         self.good_looks = 0
-        if is_left:
-            self.falls += 1
+
+    def left(self) -> None:
+        """It was in use, and is not any more."""
+        self.falls += 1
 
     @property
     def missing_looks(self) -> int:

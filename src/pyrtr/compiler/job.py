@@ -55,7 +55,8 @@ class Job(msgspec.Struct, frozen=True):
         inputs: the locations whose payload is merged. One that is stale is left out while another is not.
         max_age_s: seconds after which data is stale.
         slurm: name and path of each SLURM file that was found; None if there is nothing new.
-        slurm_kept: path of the SLURM files that were accepted before; None if there are none.
+        slurm_kept, slurm_kept_digest: path and digest of the SLURM files that were accepted before; None if there are
+            none.
         current: path of the table that is served now, None where there is none.
         table, delta, new_slurm: paths to write the new table, the delta and the SLURM files to. The table is written in
             any case, since expiry times may have moved; the delta only if there is one (see `Report`).
@@ -67,6 +68,7 @@ class Job(msgspec.Struct, frozen=True):
     max_age_s: float
     slurm: tuple[tuple[str, str], ...] | None
     slurm_kept: str | None
+    slurm_kept_digest: bytes | None
     current: str | None
     table: str
     delta: str
@@ -95,11 +97,13 @@ class SlurmReport(msgspec.Struct, frozen=True):
     Attributes:
         refusal: why those that were found are not used, and those from before are; None if they are.
         digest: BLAKE2b-256 of the file they were written to; None if those from before are used.
+        identity: of those that were found, as they were read (see `store.slurm_file`); None if they were not.
         filtered, added: payload that each file removed and added, by its name and by kind.
     """
 
     refusal: str | None
     digest: bytes | None
+    identity: bytes | None
     filtered: dict[str, dict[str, int]]
     added: dict[str, dict[str, int]]
 

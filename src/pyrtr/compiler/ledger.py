@@ -42,12 +42,18 @@ class Ledger:
         """Whether there is anything that routers are served."""
         return self._publisher.current.is_ready
 
-    async def recover(self) -> Generation | None:
+    async def recover(self, upstream: str = "") -> Generation | None:
         """Go on from where the last run ended, with a session id of version 0 of this one (see `store.sessions`).
 
         The sessions of another pyRTR stay as they are. Nothing is published by this.
+
+        Args:
+            upstream: the pyRTR that is followed now. What another one, or a source of our own, left is left alone then.
         """
-        self.current = found = self.store.recovered
+        found = self.store.recovered
+        if upstream and found is not None and found.upstream != upstream:
+            return None
+        self.current = found
         if found is not None and not found.upstream:
             await self.commit(dataclasses.replace(found, session_ids=restarted(found.session_ids)), (), "restart")
         return self.current
@@ -100,6 +106,7 @@ class Ledger:
                 history=current.history,
                 published_at=current.published_at,
                 metadata=current.metadata,
+                may_catch_up=bool(current.upstream),
             )
         )
 

@@ -17,11 +17,12 @@ from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.look import Attempt, Looks
 from pyrtr.compiler.place import Place, combined
 from pyrtr.compiler.slurm import SlurmPlaces
-from pyrtr.compiler.status import Held, SourceStatus
-from pyrtr.errors import PyrtrError, SourceError, StoreError
-from pyrtr.logs import get_logger
+from pyrtr.compiler.status import Held
+from pyrtr.compiler.updater import Updater
+from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.history import History, Step
-from pyrtr.settings import Merge, OnStale
+from pyrtr.payload.table import count_by_anchor
+from pyrtr.settings import Merge
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
@@ -31,7 +32,7 @@ WATCH_INTERVAL_S = 0.5
 MAX_CLOCK_SKEW_S = 60.0
 
 
-class Loader:
+class Loader(Updater):
     """Brings the published payload up to date, on schedule and on demand.
 
     Args:
@@ -55,24 +56,13 @@ class Loader:
         gate: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.status = SourceStatus(", ".join(place.status.location for place in places))
-        self.agenda = Agenda(policy, load_at=clock())
-        self.places = places
-        self.slurm = slurm
-        self._looks = Looks(places, merge, slurm, ledger, policy)
-        self._ledger = ledger
-        self._gate = gate
-        self._clock = clock
-        self._wanted = asyncio.Event()
+        super().__init__(places, slurm, ledger, Agenda(policy, load_at=clock()), gate, clock)
+        self.places: Sequence[Place] = places
+        self._looks = Looks(places, merge, slurm, ledger, policy, clock)
         self._looking: asyncio.Task[None] | None = None
         self._accepted: Losses | None = None
-        self._log = get_logger()
 
     # What others ask
-
-    def trigger(self) -> None:
-        """Look as soon as what is under way, if anything, has ended; however often this is called meanwhile."""
-        self._wanted.set()
 
     def accept(self) -> str:
         """An operator accepts the load that is held back; returns what that means, in words."""
@@ -90,18 +80,14 @@ class Loader:
 
         It is looked at first, too, where SLURM files are wanted now and none were applied then.
         """
-        try:
-            generation = await self._ledger.recover()
-        except StoreError as error:
-            self.status.storage_error = str(error)
-            self._log.error("state can't be stored", reason=str(error))
-            generation = self._ledger.current
+        generation = await self._recovered()
         if generation is None:
             return
         shares = {share.key: share for share in generation.shares}
         for place in self.places:
             place.accepted(shares.get(place.key))
-            place.status.is_used = place.key in shares
+            place.used(is_used=place.key in shares)
+        await self._show(generation)
         self._adopt(generation)
         now = self._clock()
         is_unfiltered = bool(self.slurm) and generation.slurm is None
@@ -111,9 +97,16 @@ class Loader:
             self._ledger.is_silent |= self.agenda.next_expiry <= now
         if not self._ledger.is_published:
             self._publish()
-        current = self._ledger.current or generation
-        steps, vrps = len(current.history.steps), current.stored.table.vrp_count
-        self._log.info("recovered", serial=current.serial, vrps=vrps, steps=steps, is_stale=self._ledger.is_silent)
+        self._note_recovered(self._ledger.current or generation)
+
+    async def _show(self, generation: Generation) -> None:
+        """What an operator is told of what was accepted in the last run."""
+        stored, sources = generation.stored, [place.share.source for place in self.places if place.share is not None]
+        if sources:
+            self.status.found = combined(sources)
+            self.status.counts = stored.table.counts
+            self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
+        self.slurm.status.applied(generation.slurm)
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -127,10 +120,7 @@ class Loader:
     async def _turn(self) -> None:
         self._confirm()
         now = self._clock()  # one moment for both: data that turned stale in between would be noticed by neither
-        try:
-            self._control_gate(now)
-        except OSError as error:  # another program took the port while it was closed
-            self._log.error("routers can't be let in again", reason=error.strerror)
+        self._let_in_or_out(now)
         await self._pause(now)
         now = self._clock()
         self.agenda.clock_read(now)
@@ -193,15 +183,17 @@ class Loader:
         status.last_attempt = now
         started = time.perf_counter()
         try:
-            attempt = await self._looks.look(now)
+            attempt = await self._looks.look()
+            now = self._clock()  # it may have taken minutes
             if not await self._settle(attempt, now, started):
                 self.agenda.failed(now)
                 return
         except (SourceError, StoreError) as error:
-            self._failed(error)
+            self._missed(error)
+            self.agenda.failed(self._clock())
             return
         finally:
-            self._end_silence(now)
+            self._end_silence(self._clock())
         status.error = None
         status.last_success = now
         status.success_count += 1
@@ -213,6 +205,7 @@ class Loader:
         """Accept what a look brought, hold it back, or withdraw everything; whether that could be done."""
         report = attempt.report
         if report is None:
+            self._release()  # what was held back is not there any more
             self._confirm()
             self._log.debug("source not modified", source=self.status.location)
             return True
@@ -243,25 +236,11 @@ class Loader:
                 ahead_s = round(part.source.built_at - now)
                 self._log.warning("source is dated in the future", source=place.status.location, ahead_s=ahead_s)
 
-    def _failed(self, error: PyrtrError) -> None:
-        status = self.status
-        status.error = str(error)
-        status.failure_count += 1
-        self.agenda.failed(self._clock())
-        self._ledger.store.discard_new()
-        self._note_storage(error)
-        if isinstance(error, StoreError):
-            self._log.error("state can't be stored", reason=status.error)
-        else:
-            self._log.error("source refused", source=status.location, reason=status.error)
-
-    def _note_storage(self, error: PyrtrError) -> None:
-        if isinstance(error, StoreError):
-            self.status.storage_error = str(error)
-
     def _is_held(self, report: Report, now: float) -> bool:
         """Whether the load is to wait for an operator's word (see `guard`)."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
+        if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
+            return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
         if losses is None or not (objected := objections(losses, policy.max_shrink)):
             return False
         reasons = tuple(objected.values())
@@ -291,6 +270,9 @@ class Loader:
             newest = max(used, key=lambda place: used[place])
             self.agenda.built_at = used[newest]
             self.agenda.max_age_s = self.agenda.policy.limit_s(newest.max_age_s)
+            ends = [place.stale_at(self.agenda.policy) for place in used if place.is_known]
+            if len(ends) > 1 and max(ends) > self._clock():  # one that ends before the others is left out then
+                self.agenda.next_expiry = min(self.agenda.next_expiry, math.ceil(min(ends)))
 
     # Making, committing, publishing
 
@@ -298,15 +280,20 @@ class Loader:
         """Publish less than before: without what has expired, or nothing. Returns whether that was done."""
         now = self._clock()
         try:
-            report = await self._looks.again(task, now)
+            parts, report = await self._looks.again(task, now)
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
             self._ledger.store.discard_new()
             self.status.expiry_error = str(error)
-            self._note_storage(error)
+            if isinstance(error, StoreError):
+                self.status.storage_error = str(error)
             self._log.error("payload can't be taken away", task=task, reason=str(error))
             return False
+        if any(part.is_used for part in parts.values()):
+            for place, part in parts.items():
+                place.used(is_used=part.is_used)
+            self.slurm.status.applied(report.slurm)
         self.status.expiry_error = None
         self.agenda.expired(self._clock(), has_failed=False)
         return True
@@ -318,16 +305,17 @@ class Loader:
         stored = await asyncio.to_thread(read_table, paths.table)
         if stored.digest != report.digest:
             raise StoreError(f"{paths.table} is not what was written")
-        is_changed = current is None or report.change_count > 0 or not report.is_proved
+        is_own = current is not None and not current.upstream
+        is_changed = not is_own or report.change_count > 0 or not report.is_proved
         step = None
-        if current is not None and report.has_delta:
+        if current is not None and is_own and report.has_delta:
             step = Step(current.serial, await asyncio.to_thread(read_delta, paths.delta), current.content)
         shares = () if current is None else current.shares
         slurm = None if current is None else current.slurm
         metadata = {} if current is None else current.metadata
         if attempt is not None:
             shares = self._next_shares(attempt, report)
-            slurm = self._next_slurm(attempt, report)
+            slurm = self._next_slurm(report)
             metadata = self._metadata(shares, attempt, report)
         candidate = Generation(
             session_ids={},
@@ -377,14 +365,17 @@ class Loader:
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         return next(share.source.metadata for share in shares if share.key in used)
 
-    def _next_slurm(self, attempt: Attempt, report: Report) -> SlurmRecord | None:
+    def _next_slurm(self, report: Report) -> SlurmRecord | None:
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
         if not self.slurm:
             return None
-        if attempt.slurm is not None and report.slurm is not None and report.slurm.digest is not None:
+        current, applied = self._ledger.current, report.slurm
+        if applied is not None and applied.digest is not None and applied.identity is not None:
             name = self._ledger.store.new_paths().slurm.name
-            return SlurmRecord(name, report.slurm.digest, attempt.slurm.identity)
-        return None if self._ledger.current is None else self._ledger.current.slurm
+            return SlurmRecord(name, applied.digest, applied.identity, applied.filtered, applied.added)
+        if applied is None or current is None or current.slurm is None:
+            return None
+        return msgspec.structs.replace(current.slurm, filtered=applied.filtered, added=applied.added)
 
     def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
         """This is what is served now."""
@@ -392,24 +383,12 @@ class Loader:
         used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
         for place in self.places:
             place.accepted(by_key.get(place.key))
-            place.status.is_used = place.key in used
+            place.used(is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
-        self.slurm.status.filtered = {} if report.slurm is None else report.slurm.filtered
-        self.slurm.status.added = {} if report.slurm is None else report.slurm.added
-
-    def _adopt(self, generation: Generation) -> None:
-        next_expiry = generation.next_expiry
-        self.agenda.next_expiry = generation.stored.facts.next_expiry if next_expiry is None else next_expiry
-        self.agenda.built_at = generation.built_at
-        self.agenda.max_age_s = self.agenda.policy.limit_s(generation.max_age_s)
-        self.agenda.is_withdrawn = generation.is_withdrawn
-
-    def _publish(self) -> None:
-        self._control_gate(self._clock())
-        self._ledger.publish()
+        self.slurm.status.applied(report.slurm)
 
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""
@@ -420,7 +399,3 @@ class Loader:
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.
         if current.is_withdrawn or not self.agenda.policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now):
             self._publish()
-
-    def _control_gate(self, now: float) -> None:
-        is_closed = self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(now)
-        self._gate(not is_closed)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyrtr.compiler import process
 from pyrtr.compiler.agenda import Policy
-from pyrtr.compiler.job import Job, Report, Task
+from pyrtr.compiler.job import InputReport, Job, Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmFound, SlurmPlaces
-from pyrtr.errors import SourceError, StoreError
+from pyrtr.errors import SlurmError, SourceError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
+from pyrtr.sources.location import reason_at
+from pyrtr.store.slurm_file import read_slurm
 from pyrtr.store.table_file import read_table, write_table
 
 
@@ -49,51 +51,68 @@ class Looks:
         slurm: the locations of SLURM files.
         ledger: what is current.
         policy: when data is stale, and what becomes of it then.
+        clock: Unix time. It is read after each wait: what has expired meanwhile must not come back.
 
     Attributes:
         bench: held by who has a table made and decides on it, one at a time; free while a location is waited for.
     """
 
     def __init__(
-        self, places: Sequence[Place], merge: Merge, slurm: SlurmPlaces, ledger: Ledger, policy: Policy
+        self,
+        places: Sequence[Place],
+        merge: Merge,
+        slurm: SlurmPlaces,
+        ledger: Ledger,
+        policy: Policy,
+        clock: Callable[[], float],
     ) -> None:
         self.places = places
         self.slurm = slurm
         self._merge = merge
         self._ledger = ledger
         self._policy = policy
+        self._clock = clock
         self.bench = asyncio.Lock()
         self._refused_slurm: bytes | None = None
         self._log = get_logger()
 
-    async def look(self, now: float) -> Attempt:
-        """Look once, at Unix time `now`, with the bench in hand. What was made lies at the ledger's new paths.
+    async def look(self) -> Attempt:
+        """Look once, with the bench in hand. What was made lies at the ledger's new paths.
 
         Raises:
-            SourceError: no location gives anything, or SLURM files can't be used and there are none in force.
+            SourceError: no location gives anything.
+            SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
         slurm = await self._look_for_slurm()
         try:
-            attempt = await (self._union(slurm, now) if self._merge is Merge.UNION else self._first_good(slurm, now))
+            attempt = await (self._union(slurm) if self._merge is Merge.UNION else self._first_good(slurm))
+        except SlurmError as error:
+            self._refuse_slurm(str(error))
+            raise SlurmError(f"SLURM: {error}") from error
         finally:
             if slurm is not None:
                 _remove(slurm.fetched)
         report = None if attempt.report is None else attempt.report.slurm
         if slurm is not None and report is not None and report.refusal is not None:
-            self._refused_slurm = slurm.identity
+            self._refused_slurm = report.identity
             self._refuse_slurm(report.refusal)
         return attempt
 
-    async def again(self, task: Task, now: float) -> Report:
-        """Make a table of what was accepted before, or of nothing.
+    async def again(self, task: Task, now: float) -> tuple[dict[Place, InputReport], Report]:
+        """Make a table of what was accepted before, or of nothing; and what became of each place that takes part.
 
         Raises:
             SourceError: that can't be done.
             StoreError: what was made can't be written.
         """
         places = [place for place in self.places if place.share is not None] if task is Task.EXPIRE else []
-        return await self._compile(task, dict.fromkeys(places), None, now)
+        report = await self._compile(task, dict.fromkeys(places), None, now)
+        parts = dict(zip(places, report.inputs, strict=True))
+        for place, part in parts.items():
+            if part.refusal is not None:
+                place.forget()
+        return parts, report
 
     def discard(self, attempt: Attempt) -> None:
         """It is not accepted."""
@@ -109,11 +128,12 @@ class Looks:
         finally:
             await self.bench.acquire()
 
-    async def _first_good(self, slurm: SlurmFound | None, now: float) -> Attempt:
+    async def _first_good(self, slurm: SlurmFound | None) -> Attempt:
         """The first place in order that gives fresh data, unless another is in use and it has yet to prove itself.
 
         Raises:
             SourceError: no place gives anything.
+            SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
         in_use = next((place for place in self.places if place.status.is_used), None)
@@ -122,49 +142,62 @@ class Looks:
         for place in self.places:
             is_earlier &= place is not in_use
             try:
-                attempt = await self._attempt(place, slurm, now)
+                attempt = await self._attempt(place, slurm)
+            except SlurmError:
+                raise
             except SourceError as error:
-                place.failed(str(error), is_left=place is in_use)
-                reasons.append(f"{place.status.location}: {error}" if len(self.places) > 1 else str(error))
+                place.failed(str(error))
+                reasons.append(reason_at(place.status.location, error) if len(self.places) > 1 else str(error))
                 continue
-            if len(self.places) > 1 and (stale_since := self._stale_since(attempt, now)) is not None:
-                place.failed(f"its data is stale since {now - stale_since:.0f} s", is_left=place is in_use)
-                stale.append((stale_since, place))
+            now, stale_at = self._clock(), self._stale_at(place, attempt)
+            if len(self.places) > 1 and stale_at <= now:
+                place.failed(f"its data is stale since {now - stale_at:.0f} s")
+                stale.append((stale_at, place))
             else:
-                place.succeeded(now)
+                place.succeeded(now, attempt.found[place])
                 if not is_earlier or place.standing.missing_looks == 0:
                     return attempt
                 unproven.append(place)
             self.discard(attempt)
         if fallback := [*unproven, *(place for _, place in sorted(stale, key=lambda entry: -entry[0]))]:
-            return await self._attempt(fallback[0], slurm, now)
+            return await self._attempt(fallback[0], slurm)
         raise SourceError("; ".join(reasons))
 
-    async def _attempt(self, place: Place, slurm: SlurmFound | None, now: float) -> Attempt:
+    async def _attempt(self, place: Place, slurm: SlurmFound | None) -> Attempt:
         """Look at one place, and make a table of it alone.
 
         Raises:
             SourceError: it gives nothing.
+            SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
         async with self._free_bench():
-            found = await place.look(now)
-        attempt = await self._made({place: found}, slurm, now)
-        if attempt.report is not None and (refusal := attempt.report.inputs[0].refusal) is not None:
-            self.discard(attempt)
-            place.forget()
-            raise SourceError(refusal)
-        return attempt
+            found = await place.look(self._clock())
+        try:
+            attempt = await self._made({place: found}, slurm)
+        except SlurmError:
+            raise
+        except SourceError:
+            if found is None and place.forget():  # what was accepted before is lost: the whole of it is had again
+                return await self._attempt(place, slurm)
+            raise
+        if attempt.report is None or (refusal := attempt.report.inputs[0].refusal) is None:
+            return attempt
+        self.discard(attempt)
+        place.forget()
+        raise SourceError(refusal)
 
-    async def _union(self, slurm: SlurmFound | None, now: float) -> Attempt:
+    async def _union(self, slurm: SlurmFound | None) -> Attempt:
         """What all places give together; one that gives nothing new takes part with what it gave before.
 
         Raises:
-            SourceError: no place gives anything.
+            SourceError: no place gives anything, or what one gave before is lost and is to be had again.
+            SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
         async with self._free_bench():
-            results = await asyncio.gather(*(place.look(now) for place in self.places), return_exceptions=True)
+            looks = (place.look(self._clock()) for place in self.places)
+            results = await asyncio.gather(*looks, return_exceptions=True)
         refusals: dict[Place, str] = {}
         found: dict[Place, Found | None] = {}
         for place, result in zip(self.places, results, strict=True):
@@ -176,29 +209,43 @@ class Looks:
                 found[place] = result if isinstance(result, Found) else None
         attempt = Attempt(found, slurm, None)
         if len(refusals) < len(self.places):
-            attempt = await self._made(found, slurm, now)
+            try:
+                attempt = await self._made(found, slurm)
+            except SlurmError:
+                raise
+            except SourceError:  # nothing new, and all that was accepted before is lost
+                for place in found:
+                    place.forget()
+                raise
+        lost = []
         for place, part in zip(found, () if attempt.report is None else attempt.report.inputs, strict=False):
             if part.refusal is not None:
-                place.forget()
+                if place.forget() and place not in refusals and found[place] is None:
+                    lost.append(part.refusal)
                 refusals.setdefault(place, part.refusal)
         for place in self.places:
             if (refusal := refusals.get(place)) is None:
-                place.succeeded(now)
+                place.succeeded(self._clock(), found[place])
             else:
-                place.failed(refusal, is_left=False)
+                place.failed(refusal)
                 self._log.warning("location failed", source=place.status.location, reason=refusal)
+        if lost:
+            self.discard(attempt)
+            raise SourceError("; ".join(lost))
         if len(refusals) == len(self.places):
             self.discard(attempt)
-            raise SourceError("; ".join(f"{place.status.location}: {reason}" for place, reason in refusals.items()))
+            raise SourceError("; ".join(reason_at(place.status.location, why) for place, why in refusals.items()))
         return attempt
 
-    async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float) -> Attempt:
+    async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None) -> Attempt:
         """Have a table made of what was found, unless that can't be another one.
 
         Raises:
             SourceError: it gives nothing.
+            SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
+        now = self._clock()
         if self._is_unchanged(found, slurm, now):
             return Attempt(found, slurm, None)
         try:
@@ -217,6 +264,7 @@ class Looks:
             and not current.is_withdrawn
             and not self._policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now)
             and [place.key for place in found] == [share.key for share in current.shares]
+            and all(place.status.is_used or place.stale_at(self._policy) <= now for place in found)
             and bool(self.slurm) is (current.slurm is not None)
         )
 
@@ -224,42 +272,49 @@ class Looks:
         """The SLURM files that are there; None if they are those in force, or nothing can be made of them.
 
         Raises:
-            SourceError: they can't be read, and there are none in force: nothing is served unfiltered.
+            SlurmError: they can't be read, and there are none in force: nothing is served unfiltered.
         """
         if not self.slurm:
             return None
-        current = self._ledger.current
-        in_force = None if current is None else current.slurm
         try:
             async with self._free_bench():
                 found = await self.slurm.look()
         except SourceError as error:
             self._refuse_slurm(str(error))
-            if in_force is None:
-                raise SourceError(f"SLURM: {error}") from error
+            if self._ledger.current is None or self._ledger.current.slurm is None:
+                raise SlurmError(f"SLURM: {error}") from error
             return None
-        is_in_force = in_force is not None and found.identity == in_force.identity
-        if is_in_force:
+        in_force = await asyncio.to_thread(self._slurm_in_force)
+        if found.identity == in_force:
             self.slurm.status.error = self._refused_slurm = None
-        if is_in_force or (in_force is not None and found.identity == self._refused_slurm):
-            _remove(found.fetched)
+        if in_force is None or found.identity not in (in_force, self._refused_slurm):
+            return found
+        _remove(found.fetched)
+        return None
+
+    def _slurm_in_force(self) -> bytes | None:
+        """The identity of the SLURM files in force; None if there are none, or what we hold of them is damaged."""
+        current = self._ledger.current
+        if current is None or current.slurm is None:
             return None
-        return found
+        try:
+            read_slurm(self._ledger.store.path / current.slurm.file, current.slurm.digest)
+        except StoreError as error:
+            self._log.error("SLURM files have to be had again", reason=str(error))
+            return None
+        return current.slurm.identity
 
     def _refuse_slurm(self, reason: str) -> None:
         if self.slurm.status.error != reason:
             self._log.error("SLURM refused", reason=reason)
         self.slurm.status.error = reason
 
-    def _stale_since(self, attempt: Attempt, now: float) -> float | None:
-        report, current = attempt.report, self._ledger.current
-        if report is not None:
-            built_at, max_age_s = report.built_at, report.max_age_s
-        else:
-            assert current is not None
-            built_at, max_age_s = current.built_at, current.max_age_s
-        stale_at = built_at + self._policy.limit_s(max_age_s)
-        return stale_at if stale_at <= now else None
+    def _stale_at(self, place: Place, attempt: Attempt) -> float:
+        """When what was found at the only place of an attempt turns stale."""
+        report = attempt.report
+        if report is None:
+            return place.stale_at(self._policy)
+        return report.built_at + self._policy.limit_s(report.max_age_s)
 
     async def _compile(
         self, task: Task, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float
@@ -278,6 +333,7 @@ class Looks:
             max_age_s=self._policy.max_age_s,
             slurm=None if slurm is None else slurm.files,
             slurm_kept=None if kept is None else str(store.path / kept.file),
+            slurm_kept_digest=None if kept is None else kept.digest,
             current=None if current is None else str(current.table_path),
             table=str(paths.table),
             delta=str(paths.delta),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.failover import Standing
 from pyrtr.compiler.job import Input, InputReport
-from pyrtr.errors import SourceError
 from pyrtr.sources.base import Feed, Found, SourceReport, Validators
 from pyrtr.sources.location import Location
 from pyrtr.store.database import ShareRecord
@@ -42,6 +44,7 @@ class Place:
     Args:
         kind: name of the datasource.
         location: where it is.
+        name: how it may be shown.
         feed: what looks there.
 
     Attributes:
@@ -52,14 +55,12 @@ class Place:
         status: what an operator is told.
     """
 
-    def __init__(self, kind: str, location: Location, feed: Feed) -> None:
-        # A location may hold a password, which has no business in the state folder.
-        name = location.text.encode("utf-8", "surrogateescape")
-        self.key = f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
+    def __init__(self, kind: str, location: Location, name: str, feed: Feed) -> None:
+        self.key = key_of(kind, location)
         self.feed = feed
         self.share: ShareRecord | None = None
         self.standing = Standing()
-        self.status = PlaceStatus(str(location))
+        self.status = PlaceStatus(name)
         self._kind = kind
         self._known: Validators | None = None
 
@@ -68,9 +69,15 @@ class Place:
         self.share = share
         self._known = None if share is None else share.validators
 
-    def forget(self) -> None:
-        """What was accepted can't be read any more: look at the whole of it next time."""
-        self._known = None
+    def forget(self) -> bool:
+        """What was accepted can't be read any more: look at the whole of it next time. False if that was so before."""
+        was_known, self._known = self._known is not None, None
+        return was_known
+
+    @property
+    def is_known(self) -> bool:
+        """Whether what was accepted can still be read, as far as we know."""
+        return self._known is not None
 
     async def look(self, now: float) -> Found | None:
         """Look at it; None if it is as it was accepted.
@@ -79,27 +86,31 @@ class Place:
             SourceError: nothing can be had.
         """
         self.status.last_attempt = now
-        try:
-            found = await self.feed.look(self._known)
-        except SourceError as error:
-            self.failed(str(error), is_left=False)
-            raise
-        if found is None:
-            self.status.unchanged_count += 1
-        return found
+        return await self.feed.look(self._known)
 
-    def succeeded(self, now: float) -> None:
-        """What was found is good."""
+    def succeeded(self, now: float, found: Found | None) -> None:
+        """What was found is good, or nothing new was."""
         self.status.error = None
         self.status.last_success = now
         self.status.success_count += 1
+        self.status.unchanged_count += found is None
         self.standing.succeeded()
 
-    def failed(self, reason: str, *, is_left: bool) -> None:
-        """What was found is not, or nothing was; `is_left` if the place was in use, and is not any more."""
+    def failed(self, reason: str) -> None:
+        """What was found is not, or nothing was."""
         self.status.error = reason
         self.status.failure_count += 1
-        self.standing.failed(is_left=is_left)
+        self.standing.failed()
+
+    def used(self, *, is_used: bool) -> None:
+        """Whether its payload is in the table from now on."""
+        if self.status.is_used and not is_used:
+            self.standing.left()
+        self.status.is_used = is_used
+
+    def stale_at(self, policy: Policy) -> float:
+        """When what was accepted from it turns stale (Unix seconds); long ago while nothing was."""
+        return -math.inf if self.built_at is None else self.built_at + policy.limit_s(self.max_age_s)
 
     @property
     def built_at(self) -> float | None:
@@ -116,6 +127,10 @@ class Place:
         if self.feed.expires_at is not None:
             return max(0.0, self.feed.expires_at - self.built_at)
         return self.share.max_age_s
+
+    def details(self) -> Mapping[str, int | float | str | None]:
+        """What the feed has to tell besides."""
+        return self.feed.details()
 
     def input(self, found: Found | None, folder: Path, new_share: Path) -> Input:
         """Its part in a compilation: what was found just now, or what was accepted from it before.
@@ -151,6 +166,12 @@ class Place:
             source=report.source,
             max_age_s=found.max_age_s,
         )
+
+
+def key_of(kind: str, location: Location) -> str:
+    """Names a datasource and a location. The latter may hold a password, which has no business in the state folder."""
+    name = location.text.encode("utf-8", "surrogateescape")
+    return f"{kind} {hashlib.blake2b(name, digest_size=16).hexdigest()}"
 
 
 def combined(sources: list[SourceReport]) -> SourceReport:

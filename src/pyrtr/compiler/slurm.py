@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,9 @@ from pyrtr.compiler.job import SlurmReport
 from pyrtr.errors import SourceError
 from pyrtr.sources.base import Feed
 from pyrtr.sources.fetch.file import Signature, fetch, signature
-from pyrtr.sources.location import Location
-
-_IDENTITY_BYTES = 32
+from pyrtr.sources.location import Location, names_of
+from pyrtr.store.database import SlurmRecord
+from pyrtr.store.slurm_file import identity_of
 
 
 @dataclass(slots=True)
@@ -32,9 +31,8 @@ class SlurmStatus:
     filtered: dict[str, dict[str, int]] = field(default_factory=dict)
     added: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def applied(self, report: SlurmReport | None) -> None:
-        """A compilation with them was accepted."""
-        self.error = None if report is None else report.refusal
+    def applied(self, report: SlurmReport | SlurmRecord | None) -> None:
+        """A compilation was accepted, in this run or in the last one."""
         self.filtered = {} if report is None else report.filtered
         self.added = {} if report is None else report.added
 
@@ -45,7 +43,7 @@ class SlurmFound:
 
     Attributes:
         files: name and path of each.
-        identity: digest of names and octets.
+        identity: digest of names and octets (see `store.slurm_file`).
         fetched: those of them that are ours to remove.
     """
 
@@ -63,7 +61,7 @@ class SlurmPlaces:
     """
 
     def __init__(self, locations: Sequence[Location], feeds: Mapping[Location, Feed]) -> None:
-        self.status = SlurmStatus(tuple(map(str, locations)))
+        self.status = SlurmStatus(names_of(locations))
         self._locations = locations
         self._feeds = feeds
 
@@ -74,15 +72,16 @@ class SlurmPlaces:
         """What there is now.
 
         Raises:
-            SourceError: one of the locations can't be read, or there are two files of one name.
+            SourceError: one of the locations can't be read.
         """
-        fetched = [(str(where), await self._feeds[where].look(None)) for where in self._locations if not where.is_local]
-        paths = {name: found.path for name, found in fetched if found is not None}
-        temporary = tuple(found.path for _, found in fetched if found is not None and found.is_temporary)
+        fetched: dict[str, Path] = {}
         try:
-            return await asyncio.to_thread(self._identify, paths, temporary)
+            for name, where in zip(self.status.locations, self._locations, strict=True):
+                if not where.is_local and (found := await self._feeds[where].look(None)) is not None:
+                    fetched[name] = found.path
+            return await asyncio.to_thread(self._identify, fetched)
         except BaseException:
-            for path in temporary:
+            for path in fetched.values():
                 path.unlink(missing_ok=True)
             raise
 
@@ -91,21 +90,30 @@ class SlurmPlaces:
         local = [location.path for location in self._locations if location.is_local]
         return [(str(path), signature(path)) for where in local for path in (where, *_files_of(where))]
 
-    def _identify(self, paths: dict[str, Path], fetched: tuple[Path, ...]) -> SlurmFound:
+    def _identify(self, fetched: Mapping[str, Path]) -> SlurmFound:
+        local = []
         for where in self._locations:
             if where.is_local:
-                for path in _files_of(where.path):
-                    paths[str(path)] = path
-        digest = hashlib.blake2b(digest_size=_IDENTITY_BYTES)
-        for name, path in paths.items():
-            try:
-                body = fetch(path).take()
-            except SourceError as error:
-                raise SourceError(str(error).replace(str(path), name)) from error
-            digest.update(f"{len(name)} {name} {len(body)} ".encode("utf-8", "surrogateescape"))
-            digest.update(body)
-        files = tuple((name, str(path)) for name, path in paths.items())
-        return SlurmFound(files, digest.digest(), fetched)
+                files = _files_of(where.path)
+                if not files:  # a volume that is not mounted looks like this
+                    raise SourceError(
+                        f"{where} holds no file: one whose lists are empty would say that nothing is meant"
+                    )
+                local += files
+        paths = {**fetched, **{str(path): path for path in local}}
+        identity = identity_of((name, _octets(name, path)) for name, path in paths.items())
+        return SlurmFound(tuple((name, str(path)) for name, path in paths.items()), identity, tuple(fetched.values()))
+
+
+def _octets(name: str, path: Path) -> bytes:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise SourceError(f"{name}: its name is not UTF-8, rename it") from None
+    try:
+        return fetch(path).take()
+    except SourceError as error:
+        raise SourceError(str(error).replace(str(path), name)) from error
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -12,14 +12,15 @@ import msgspec
 from pyrtr import processes
 from pyrtr.compiler.job import Input, InputReport, Job, Report, SlurmReport, Task
 from pyrtr.compiler.pipeline import compare
-from pyrtr.errors import SourceError, StoreError
+from pyrtr.errors import SlurmError, SourceError, StoreError
 from pyrtr.payload.slurm import SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
 from pyrtr.sources.base import SourceReport, reader
 from pyrtr.sources.fetch import file
+from pyrtr.sources.location import reason_at
 from pyrtr.sources.records import slurm
 from pyrtr.store import columns
-from pyrtr.store.slurm_file import read_slurm, write_slurm
+from pyrtr.store.slurm_file import identity_of, read_slurm, write_slurm
 from pyrtr.store.table_file import content_digest, read_table, write_delta, write_table
 
 
@@ -27,25 +28,26 @@ def compile_table(job: Job) -> Report:
     """Do the job: make the new table, compare it with the current one, and write both.
 
     Raises:
-        SourceError: no location gives anything, or SLURM files can't be used and there were none before.
-        StoreError: the files can't be written, or the current table is damaged.
+        SourceError: no location gives anything.
+        SlurmError: SLURM files can't be used, and there were none before.
+        StoreError: the files can't be written, or the current table or the SLURM files from before are damaged.
     """
     watch = Stopwatch()
     current = None if job.current is None else read_table(Path(job.current), is_mapped=True)
     watch.lap("current")
     used: list[_Share] = []
+    next_change, slurm_report = NEVER, None
     shares = [_share(place, job.now, watch) for place in job.inputs]
+    kept = _slurm_kept(job)
     if job.task is Task.WITHDRAW:
-        next_change = NEVER
-        table, facts, slurm_report = NOTHING, NO_FACTS, None
-    elif job.task is Task.EXPIRE and current is not None and not (shares and all(share.is_there for share in shares)):
-        # What the locations gave is lost, or they are others now. What was made of it still has its times.
-        next_change = NEVER
-        (table, facts), slurm_report = unexpired(current.table, current.facts, job.now), None
+        table, facts = NOTHING, NO_FACTS
+    elif job.task is Task.EXPIRE and current is not None and not _is_all_there(shares, kept):
+        # What it was made of is lost, or the locations are others now. What was made of it still has its times.
+        table, facts = unexpired(current.table, current.facts, job.now)
     else:
         used, next_change = _in_use(shares, job)
         table, facts = merged([(share.table, share.facts) for share in used])
-        table, facts, slurm_report = _with_slurm(job, table, facts)
+        table, facts, slurm_report = _with_slurm(job, kept, table, facts)
     watch.lap("merge")
     outcome = None if current is None else compare(current.table, current.facts, table, job.now)
     watch.lap("compare")
@@ -69,12 +71,7 @@ def compile_table(job: Job) -> Report:
         next_expiry=min(facts.next_expiry, next_change),
         built_at=job.now if newest is None else newest.built_at,
         max_age_s=None if newest is None else newest.place.max_age_s,
-        counts={
-            "ipv4": len(table.ipv4),
-            "ipv6": len(table.ipv6),
-            "router_keys": len(table.router_keys),
-            "aspas": len(table.aspas),
-        },
+        counts=table.counts,
         vrps_by_anchor=count_by_anchor(facts),
         losses=None if outcome is None else outcome.losses,
         inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),
@@ -176,11 +173,9 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
     """
     usable = [share for share in shares if share.is_there]
     if not usable:
-        several = len(shares) > 1
-        reasons = (
-            f"{share.place.location}: {share.report.refusal}" if several else share.report.refusal for share in shares
-        )
-        raise SourceError("; ".join(filter(None, reasons)))
+        if len(shares) == 1:
+            raise SourceError(str(shares[0].report.refusal))
+        raise SourceError("; ".join(reason_at(share.place.location, share.report.refusal) for share in shares))
     fresh = [share for share in usable if job.now < share.stale_at(job.max_age_s)]
     if not fresh:
         return [max(usable, key=lambda share: share.built_at)], NEVER
@@ -188,30 +183,51 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
     return fresh, math.ceil(ends[0]) if len(ends) > 1 else NEVER
 
 
-def _with_slurm(job: Job, table: PayloadTable, facts: Facts) -> tuple[PayloadTable, Facts, SlurmReport | None]:
+def _slurm_kept(job: Job) -> tuple[SlurmFile, ...] | StoreError | None:
+    """The SLURM files that were accepted before, or why they can't be read; None if there are none."""
+    if job.slurm_kept is None or job.slurm_kept_digest is None:
+        return None
+    try:
+        return slurm.parse_all(read_slurm(Path(job.slurm_kept), job.slurm_kept_digest))
+    except StoreError as error:
+        return error
+    except SourceError as error:  # an earlier release took what this one does not
+        return StoreError(f"{job.slurm_kept}: {error}")
+
+
+def _is_all_there(shares: list[_Share], kept: object) -> bool:
+    """Whether a table can be made of what was accepted before."""
+    return bool(shares) and all(share.is_there for share in shares) and not isinstance(kept, StoreError)
+
+
+def _with_slurm(
+    job: Job, kept: tuple[SlurmFile, ...] | StoreError | None, table: PayloadTable, facts: Facts
+) -> tuple[PayloadTable, Facts, SlurmReport | None]:
     """The payload with the SLURM files that were found, or with those from before if they can't be used.
 
     Raises:
-        SourceError: they can't be used, and there are none from before: nothing is served unfiltered.
+        SlurmError: they can't be used, and there are none from before: nothing is served unfiltered.
+        StoreError: they can't be used, and those from before can't be read.
     """
-    if job.slurm is None and job.slurm_kept is None:
-        return table, facts, None
-    refusal, digest = None, None
-    files: tuple[SlurmFile, ...] | None = None
+    refusal, digest, identity = None, None, None
+    files = kept
     if job.slurm is not None:
         try:
             bodies = [(name, file.fetch(Path(path)).take()) for name, path in job.slurm]
+            identity = identity_of(bodies)
             files = slurm.parse_all(bodies)
         except SourceError as error:
             refusal = str(error)
+            if kept is None:
+                raise SlurmError(refusal) from error
         else:
             digest = write_slurm(Path(job.new_slurm), bodies)
     if files is None:
-        if job.slurm_kept is None:
-            raise SourceError(f"SLURM: {refusal}")
-        files = slurm.parse_all(read_slurm(Path(job.slurm_kept)))
+        return table, facts, None
+    if isinstance(files, StoreError):
+        raise files
     applied = apply_slurm(table, facts, files)
-    return applied.table, applied.facts, SlurmReport(refusal, digest, applied.filtered, applied.added)
+    return applied.table, applied.facts, SlurmReport(refusal, digest, identity, applied.filtered, applied.added)
 
 
 def _do(job: Job) -> Report:

@@ -1,4 +1,4 @@
-"""Deltas: the difference of two tables, several of them as one, and their application.
+"""Deltas: the difference of two tables, several of them as one, their application, and their inverse.
 
 8210bis §5.3: a router gets "the minimum set of changes": nothing twice, nothing that cancels out. VRPs and router keys
 come and go whole. An ASPA is named by its customer, and an announcement replaces the one before it (§5.12), so its
@@ -139,6 +139,16 @@ def apply(table: PayloadTable, delta: Delta) -> PayloadTable:
         ipv6=_apply_rows(table.ipv6, delta.ipv6),
         router_keys=tuple(sorted(keys, key=lambda key: key.sort_key)),
         aspas=tuple(Aspa(customer, providers[customer]) for customer in sorted(providers)),
+    )
+
+
+def inverse(delta: Delta) -> Delta:
+    """What takes back a delta."""
+    return Delta(
+        RowChanges(announce=delta.ipv4.withdraw, withdraw=delta.ipv4.announce),
+        RowChanges(announce=delta.ipv6.withdraw, withdraw=delta.ipv6.announce),
+        KeyChanges(announce=delta.router_keys.withdraw, withdraw=delta.router_keys.announce),
+        tuple(AspaChange(each.customer_asn, each.new_provider_asns, each.old_provider_asns) for each in delta.aspas),
     )
 
 

@@ -10,6 +10,11 @@ def next_serial(serial: int) -> int:
     return (serial + 1) % SERIAL_MODULUS
 
 
+def previous_serial(serial: int) -> int:
+    """The serial before `serial`: the inverse of `next_serial`."""
+    return (serial - 1) % SERIAL_MODULUS
+
+
 def is_newer(serial: int, than: int) -> bool:
     """Whether `serial` is greater than `than` (RFC 1982 §3.2).
 

@@ -51,6 +51,16 @@ class PayloadTable:
         """Unique VRPs of both address families."""
         return len(self.ipv4) + len(self.ipv6)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Unique payload by kind."""
+        return {
+            "ipv4": len(self.ipv4),
+            "ipv6": len(self.ipv6),
+            "router_keys": len(self.router_keys),
+            "aspas": len(self.aspas),
+        }
+
     def __len__(self) -> int:
         return self.vrp_count + len(self.router_keys) + len(self.aspas)
 

@@ -25,7 +25,7 @@ def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket
     Takes the variables out of `environ`, so that no child believes that they are meant for it.
 
     Raises:
-        ActivationError: a descriptor is no socket.
+        ActivationError: a descriptor is no TCP socket.
     """
     process = environ.pop("LISTEN_PID", "")
     count = environ.pop("LISTEN_FDS", "")
@@ -41,6 +41,9 @@ def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket
             sock.setblocking(False)
         except OSError as error:
             raise ActivationError(f"descriptor {descriptor} of LISTEN_FDS is no socket: {error.strerror}") from error
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type is not socket.SOCK_STREAM:
+            sock.close()
+            raise ActivationError(f"descriptor {descriptor} of LISTEN_FDS is no TCP socket: expected ListenStream=PORT")
         name = names[place] if place < len(names) and names[place] in NAMES else "rtr"
         found.setdefault(name, []).append(sock)
     return found

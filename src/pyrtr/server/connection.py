@@ -13,7 +13,7 @@ from pyrtr.logs import get_logger, printable
 from pyrtr.server.peers import Peer
 from pyrtr.server.pump import Pump
 from pyrtr.session.actions import Action, Close, Note, Respond, Send
-from pyrtr.session.cache import CacheSession
+from pyrtr.session.cache import CacheSession, Phase
 from pyrtr.wire.enums import ErrorCode
 from pyrtr.wire.errors import ProtocolError
 from pyrtr.wire.image import Image
@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._response_started = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._has_eof = False
+        self._is_lost = False
         self._is_going_on = False
         self._transport: asyncio.Transport
         self._pump: Pump
@@ -111,6 +112,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         if self._timer is not None:
             self._timer.cancel()
+        self._is_lost = True
         self._pump.stop()
         self._actions.clear()
         reason = self.close_reason or (f"connection lost: {exc}" if exc else "closed by the router")
@@ -138,6 +140,8 @@ class Connection(asyncio.Protocol):
     # What the session asks
 
     def _perform(self, actions: list[Action]) -> None:
+        if self._is_lost:  # a turn that was due when the connection was lost: there is nobody to answer
+            return
         self._actions.extend(actions)
         if any(isinstance(action, Close) and action.abort for action in actions):
             self._give_up()
@@ -177,8 +181,9 @@ class Connection(asyncio.Protocol):
         self._actions = deque(action for action in self._actions if isinstance(action, Note | Close))
 
     def _write(self, data: bytes) -> None:
-        self.bytes_sent += len(data)
-        self._transport.write(data)
+        if not self._transport.is_closing():  # as in the pump
+            self.bytes_sent += len(data)
+            self._transport.write(data)
 
     def _respond(self, response: Respond) -> None:
         self._response = response
@@ -207,7 +212,7 @@ class Connection(asyncio.Protocol):
         self._pump.start(head, image.body, tail)
 
     def _slice_bytes(self) -> int:
-        return min(SLICE_BYTES[self.transport], self._registry.slice_bytes())
+        return min(SLICE_BYTES[self.transport], self._registry.slice_bytes(self))
 
     def _pumped(self) -> None:
         """The response has been handed over to the transport."""
@@ -235,7 +240,8 @@ class Connection(asyncio.Protocol):
             self._loop.call_later(LINGER_S, self._transport.abort)
 
     def _close_when_idle(self) -> None:
-        is_idle = self._response is None and not self._actions and not self.session.has_more
+        is_waiting = self.session.has_more or self.session.phase is Phase.WAITING
+        is_idle = self._response is None and not self._actions and not is_waiting
         if self._has_eof and is_idle and not self._transport.is_closing():
             self.close_reason = self.close_reason or "closed by the router"
             self._transport.close()

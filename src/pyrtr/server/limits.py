@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Generic, TypeVar
 
-from pyrtr.server.peers import Address
+from pyrtr.server.peers import Address, Owner, owner_of
 from pyrtr.server.refusals import Reason
 from pyrtr.wire.enums import Version
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
-
-# An owner's addresses: one of IPv4, a /64 of IPv6.
-_OWNER_BITS = {4: 0, 6: 64}
 
 
 class PrefixMap(Generic[Value]):
@@ -59,7 +56,7 @@ class Limits:
         self._allowed = None if allow is None else PrefixMap((prefix, True) for prefix in allow)
         self._version_caps = PrefixMap(version_caps)
         self._max_routers = max_routers
-        self._here: Counter[tuple[int, int]] = Counter()
+        self._here: Counter[Owner] = Counter()
         self._count = 0
 
     def refusal(self, address: Address) -> Reason | None:
@@ -68,13 +65,13 @@ class Limits:
             return Reason.NOT_ALLOWED
         if self._count >= self._max_routers:
             return Reason.TOO_MANY
-        own = self._here[_owner(address)]
+        own = self._here[owner_of(address)]
         left_by_others = self._max_routers - (self._count - own)
         return Reason.TOO_MANY_OF_ONE if own >= max(1, left_by_others * 3 // 4) else None
 
     def come_in(self, address: Address) -> Callable[[], None]:
         """Somebody has come in; what is returned is to be called, once or more, when they are gone."""
-        owner = _owner(address)
+        owner = owner_of(address)
         self._here[owner] += 1
         self._count += 1
         is_here = True
@@ -94,7 +91,3 @@ class Limits:
         """The highest version that is spoken with this address, of those up to `highest`."""
         cap = self._version_caps.longest(address)
         return highest if cap is None else min(cap, highest)
-
-
-def _owner(address: Address) -> tuple[int, int]:
-    return address.version, int(address) >> _OWNER_BITS[address.version]

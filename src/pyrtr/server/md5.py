@@ -49,13 +49,14 @@ def read_keys(file: Path) -> dict[Network, bytes]:
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        prefix_text, _, key_text = line.strip().partition(" ")
-        try:
-            prefix = ip_network(prefix_text)
-        except ValueError as error:
-            raise Md5Error(f"TCP_MD5={file}, line {number}: no prefix in front: {error}") from None
-        match = _HEX.fullmatch(key_text.strip())
-        key = bytes.fromhex(match[1]) if match else key_text.strip().encode()
+        prefix_text, key_text = (*line.split(maxsplit=1), "")[:2]
+        prefix = _prefix(prefix_text)
+        if prefix is None:
+            problem = "no prefix in front: expected one without host bits, or an address; of IPv4 in its own form"
+            raise Md5Error(f"TCP_MD5={file}, line {number}: {problem}")
+        key_text = key_text.rstrip()
+        match = _HEX.fullmatch(key_text)
+        key = bytes.fromhex(match[1]) if match else key_text.encode()
         if not 1 <= len(key) <= MAX_KEY_BYTES or not key_text.isprintable():
             problem = f"a key of {len(key)} octets: expected 1 to {MAX_KEY_BYTES}, printable or in hexadecimal after 0x"
             raise Md5Error(f"TCP_MD5={file}, line {number}: {problem}")
@@ -63,6 +64,15 @@ def read_keys(file: Path) -> dict[Network, bytes]:
             raise Md5Error(f"TCP_MD5={file}, line {number}: {prefix} has a line above")
         keys[prefix] = key
     return keys
+
+
+def _prefix(text: str) -> Network | None:
+    try:
+        prefix = ip_network(text)
+    except ValueError:
+        return None
+    # No segment bears an IPv4-mapped address: the key would protect nothing.
+    return None if prefix.version == 6 and prefix.network_address.ipv4_mapped else prefix
 
 
 class Md5:

@@ -58,8 +58,10 @@ class Passwords:
 
     def __init__(self, hashes: dict[str, PasswordHash]) -> None:
         self._hashes = hashes
-        # An unknown name takes as long as a known one, so that the time tells nobody which names there are.
-        self._of_nobody = hash_password(secrets.token_hex())
+        # An unknown name takes as long as a known one, so that the time tells nobody which names there are. No password
+        # is known to have this hash.
+        salt, key = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_KEY_BYTES)
+        self._of_nobody = PasswordHash(_LN, _R, _P, salt, key)
 
     def fit(self, user: str, password: str) -> bool:
         """Whether it is the password of the user; takes its time, so not for the event loop."""
@@ -99,8 +101,9 @@ def _read_hash(text: str) -> PasswordHash | None:
         salt, key = (base64.b64decode(part + "=" * (-len(part) % 4), validate=True) for part in match.group(4, 5))
     except binascii.Error:
         return None
-    is_bearable = ln >= 1 and 128 * r * 2**ln <= _MAX_MEMORY_BYTES and r >= 1 and 1 <= p <= _MAX_P
-    return PasswordHash(ln, r, p, salt, key) if is_bearable and len(key) >= 16 else None
+    is_scrypt = 1 <= ln < 16 * r and p >= 1  # RFC 7914 section 2
+    is_bearable = 128 * r * 2**ln <= _MAX_MEMORY_BYTES and p <= _MAX_P
+    return PasswordHash(ln, r, p, salt, key) if is_scrypt and is_bearable and len(key) >= 16 else None
 
 
 def _scrypt(password: str, ln: int, r: int, p: int, salt: bytes, size: int) -> bytes:

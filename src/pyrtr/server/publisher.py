@@ -39,6 +39,7 @@ class Published:
         history: the steps that lead to `serial`.
         published_at: Unix time at which this serial came to be.
         metadata: the source's own.
+        may_catch_up: whether sessions and serials are those of another pyRTR, which is followed.
     """
 
     timing: Timing
@@ -49,6 +50,7 @@ class Published:
     history: History = field(default_factory=History)
     published_at: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    may_catch_up: bool = False
     _snapshots: WeakValueDictionary[Version, SharedImage] = field(default_factory=WeakValueDictionary, repr=False)
     _resting: deque[SharedImage] = field(default_factory=lambda: deque(maxlen=MAX_RESTING_SNAPSHOTS), repr=False)
     _deltas: OrderedDict[tuple[Version, int], SharedImage] = field(default_factory=OrderedDict, repr=False)

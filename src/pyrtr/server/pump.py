@@ -56,8 +56,8 @@ class Pump:
 
     def _pump(self) -> None:
         """Hand over the next slice; the one after it in another turn, since other routers want theirs."""
-        if self._rest is None or self.is_paused:
-            return
+        if self._rest is None or self.is_paused or self._transport.is_closing():
+            return  # a router that has reset it is gone already, and we are told in a later turn
         size = self._slice_bytes()
         part, self._rest = self._rest[:size], self._rest[size:]
         parts: list[bytes | memoryview] = [self._head, part] if self._rest else [self._head, part, self._tail]

@@ -46,6 +46,7 @@ class Registry:
         self.accepted_count = 0
         self.limits = limits or Limits()
         self.refusals = Refusals()
+        self._is_open = True
         self._advice = Advice()
         self._lowest = lowest
         self._highest = highest
@@ -63,6 +64,8 @@ class Registry:
         self.accepted_count += 1
         self.connections.add(connection)
         self._is_empty.clear()
+        if not self._is_open:  # its handshake was under way
+            asyncio.get_running_loop().call_soon(connection.leave, None)
 
     def remove(self, connection: Connection) -> None:
         """The router is gone."""
@@ -73,17 +76,25 @@ class Registry:
         if not self.connections:
             self._is_empty.set()
 
-    def slice_bytes(self) -> int:
-        """How much of an image one router may be handed at once."""
+    def slice_bytes(self, connection: Connection) -> int:
+        """How much of an image a router may be handed at once.
+
+        One that asks for the whole table again on one connection gets the least while others are sent to, too.
+        """
+        if connection.session.full_responses > 1 and len(self.sending) > 1:
+            return MIN_SLICE_BYTES
         return max(MIN_SLICE_BYTES, min(MAX_SLICE_BYTES, TURN_BYTES // max(1, len(self.sending))))
 
-    def drop(self) -> None:
-        """Part from all routers without a word, after what is under way."""
-        for connection in list(self.connections):
-            connection.leave(None)
+    def gate(self, is_open: bool) -> None:
+        """Serve routers, or part from all without a word, after what is under way, and from all that still come in."""
+        self._is_open = is_open
+        if not is_open:
+            for connection in list(self.connections):
+                connection.leave(None)
 
     async def leave(self, farewell: ErrorCode | None, *, timeout_s: float) -> None:
         """Part from all routers: what is under way may finish within `timeout_s`, the rest is cut off then."""
+        self._is_open = False
         for connection in list(self.connections):
             connection.leave(farewell)
         with contextlib.suppress(TimeoutError):

@@ -35,6 +35,13 @@ MAX_LOGINS = 1024
 MAX_LOGINS_PER_ADDRESS = 256
 MAX_PASSWORDS = 3
 MAX_SESSIONS = 4
+# asyncssh works packet by packet, at some 30 us each: so much in one turn, since others want theirs. It holds what any
+# router sends at once.
+SLICE_BYTES = 2**12
+# What is sent before the login. One with a dozen large keys takes half of it.
+MAX_LOGIN_BYTES = 2**15
+# Answers to a router that has begun to exchange keys anew, and sends other things all the same.
+MAX_DEFERRED = 64
 # A router sends queries of twelve octets.
 WINDOW_BYTES = 2**16
 MAX_PACKET_BYTES = 2**15
@@ -126,10 +133,6 @@ class SshDoor:
         else:
             get_logger().info("ssh keys reloaded")
 
-    def close(self) -> None:
-        """Look at no more passwords."""
-        self._password_thread.shutdown(wait=False, cancel_futures=True)
-
     async def enter(self, router: socket.socket, peer: Peer) -> None:
         """Let a router log in, or turn it away."""
         async with self._turns.turn(peer.address):
@@ -197,7 +200,7 @@ class SshDoor:
 
 
 class _Carrier(asyncssh.SSHServerConnection):
-    """One SSH connection. asyncssh writes on whatever TCP takes; here it waits, as the pump does.
+    """One SSH connection. asyncssh reads and writes on whatever TCP takes; here it waits, as the pump does.
 
     Attributes:
         door: by which it came.
@@ -217,6 +220,9 @@ class _Carrier(asyncssh.SSHServerConnection):
         self.peer = peer
         self.is_decided = asyncio.Event()
         self._is_stalled = False
+        self._heard_bytes = 0
+        self._unread = bytearray()
+        self._is_reading_on = False
 
     @property
     def takes_data(self) -> bool:
@@ -227,12 +233,46 @@ class _Carrier(asyncssh.SSHServerConnection):
         cast("asyncio.Transport", transport).set_write_buffer_limits(high=1, low=0)
         super().connection_made(transport)
 
+    def data_received(self, data: bytes, datatype: int | None = None) -> None:  # noqa: ARG002
+        self._heard_bytes += len(data)
+        if not self._auth_complete and self._heard_bytes > MAX_LOGIN_BYTES:
+            text = f"{self._heard_bytes} octets before the login: expected at most {MAX_LOGIN_BYTES}"
+            self.connection_lost(asyncssh.ProtocolError(text))
+            return
+        self._unread += data
+        if not self._is_reading_on:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Take a slice of what has come, and the next in another turn; none while our answers are not taken."""
+        self._is_reading_on = False
+        if self._is_stalled:
+            return
+        part = bytes(self._unread[:SLICE_BYTES])
+        del self._unread[:SLICE_BYTES]
+        super().data_received(part)
+        if len(self._deferred_packets) > MAX_DEFERRED:
+            text = f"more than {MAX_DEFERRED} answers wait for a key exchange to end"
+            self.connection_lost(asyncssh.ProtocolError(text))
+        if self._transport is None or self._transport.is_closing():
+            self._unread.clear()
+        elif self._unread:
+            self._transport.pause_reading()
+            self._is_reading_on = True
+            self._loop.call_soon(self._read_on)
+        elif not self._is_stalled:
+            self._transport.resume_reading()
+
     def pause_writing(self) -> None:
         self._is_stalled = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._is_stalled = False
         self._go_on()
+        if not self._is_reading_on:
+            self._read_on()
 
     def _send_deferred_packets(self) -> None:
         super()._send_deferred_packets()
@@ -356,6 +396,7 @@ class _Session(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = cast("_Channel", chan)
+        asyncio.get_running_loop().call_later(SESSION_TIMEOUT_S, self._leave_if_idle)
 
     def subsystem_requested(self, subsystem: str) -> bool:
         return subsystem == SUBSYSTEM
@@ -382,6 +423,10 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         if self._is_started:
             self._connection.connection_lost(exc)
         self._ended(self)
+
+    def _leave_if_idle(self) -> None:
+        if not self._is_started:
+            self._channel.close()
 
 
 def _make_host_key(file: Path, *, with_old_algorithms: bool) -> None:

@@ -14,17 +14,24 @@ from typing import Any, Protocol
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
 from pyrtr.server.connection import Transport
+from pyrtr.server.descriptors import FOR_HTTP, FOR_LOADING, require_spare
 from pyrtr.server.md5 import Md5, Md5Error
 from pyrtr.server.peers import Peer
 from pyrtr.server.registry import Registry
+from pyrtr.session.cache import STALL_RETRIES
 
 BACKLOG = 4096
 ACCEPTS_PER_TURN = 64
 # Out of descriptors or memory: nothing gets better by trying at once, and the routers that are connected go on.
 OVERLOAD_PAUSE_S = 0.5
+# What the kernel holds of what somebody has sent, and so what is worked off in one turn: 256 KiB of key updates of TLS
+# take a third of a second. A router sends queries of twelve octets.
+RECEIVE_BYTES = 2**13
 _OVERLOAD = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# 8210bis §9: keep-alives are on. A router that is gone without a word is noticed after two minutes.
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+# 8210bis §9: keep-alives are on, and a router that takes nothing for three Retry Intervals is given up. What the kernel
+# has taken off our hands, only the kernel can time: TCP_USER_TIMEOUT. It counts for keep-alives, too: a router that is
+# gone without a word is noticed after three Retry Intervals.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15))
 
 
 class BindError(PyrtrError):
@@ -47,6 +54,12 @@ def bind(hosts: Iterable[str], port: int, md5: Md5 | None = None) -> list[socket
             sock.close()
         raise
     return sockets
+
+
+def listen_sparingly(sock: socket.socket, backlog: int) -> None:
+    """Listen, or go on with it; each connection gets `RECEIVE_BYTES` from its first octet on."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    sock.listen(backlog)
 
 
 def _bind_host(host: str, port: int, sockets: list[socket.socket], md5: Md5 | None) -> int:
@@ -73,7 +86,7 @@ def _bind_host(host: str, port: int, sockets: list[socket.socket], md5: Md5 | No
             sock.bind((address[0], port or _free_port(family, address), *address[2:]))
             if md5 is not None:
                 md5.protect(sock)
-            sock.listen(BACKLOG)
+            listen_sparingly(sock, BACKLOG)
             sock.setblocking(False)
         except Md5Error:
             sock.close()
@@ -158,7 +171,8 @@ class Listener:
         """Begin to accept."""
         if self._is_open:
             for sock in self._doors:
-                sock.listen(BACKLOG)  # a socket that was handed over may have been closed by the program before us
+                # A socket that was handed over may have been closed by the program before us.
+                listen_sparingly(sock, BACKLOG)
                 self._loop.add_reader(sock, self._accept, sock)
 
     def control(self, is_open: bool) -> None:
@@ -168,11 +182,12 @@ class Listener:
         self._is_open = is_open
         for sock in self._doors:
             if is_open:
-                sock.listen(BACKLOG)
+                listen_sparingly(sock, BACKLOG)
                 self._loop.add_reader(sock, self._accept, sock)
             else:
                 self._ignore(sock)
-                sock.shutdown(socket.SHUT_RD)  # on Linux this ends listening, and `listen` begins it again
+                with contextlib.suppress(OSError):  # it may have been closed by the program before us
+                    sock.shutdown(socket.SHUT_RD)  # on Linux this ends listening, and `listen` begins it again
 
     def close(self) -> None:
         """Stop listening."""
@@ -188,6 +203,7 @@ class Listener:
     def _accept(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
+                require_spare(sock, FOR_LOADING + FOR_HTTP)
                 router, name = sock.accept()
             except BlockingIOError:
                 return
@@ -223,6 +239,8 @@ class Listener:
             router.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 router.setsockopt(socket.IPPROTO_TCP, option, value)
+            stall_ms = STALL_RETRIES * self._registry.publisher.current.timing.retry * 1000
+            router.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             if self._md5 is not None:
                 self._md5.protect_peer(router, peer)
             await door.enter(router, peer)

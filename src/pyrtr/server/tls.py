@@ -7,6 +7,7 @@ tickets, so that a certificate is checked whenever a router connects.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
@@ -148,7 +149,12 @@ class _Vestibule(asyncio.Protocol):
 
 def _addresses(certificate: dict[str, Any]) -> list[Address]:
     """The iPAddress names of a certificate: dNSNames and the subject never count (8210bis §9.2)."""
-    return [address_of(name) for kind, name in certificate.get("subjectAltName", ()) if kind == "IP Address"]
+    names = []
+    for kind, name in certificate.get("subjectAltName", ()):
+        if kind == "IP Address":
+            with contextlib.suppress(ValueError):  # of 5 octets, say
+                names.append(address_of(name))
+    return names
 
 
 def _reason(error: OSError) -> Reason:
@@ -169,9 +175,10 @@ def _read(files: TlsFiles) -> _Identity:
     """
     try:
         certificate = x509.load_pem_x509_certificate(_content(files.certificate, "TLS_CERT"))
-    except ValueError as error:
-        raise TlsError(f"TLS_CERT={files.certificate}: no certificate in PEM") from error
-    if not _has_dns_name(certificate):
+        has_dns_name = _has_dns_name(certificate)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise TlsError(f"TLS_CERT={files.certificate}: no certificate in PEM that can be read") from error
+    if not has_dns_name:
         # 8210bis §9.2: routers look for one, and never at the subject.
         get_logger().warning("our certificate has no dNSName: routers may refuse it", certificate=files.certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -198,7 +205,7 @@ def _require_certificates(context: ssl.SSLContext, file: Path) -> None:
     except OSError as error:
         raise TlsError(f"TLS_CLIENT_CA={file}: no certificates in PEM ({error})") from error
     if b"-----BEGIN X509 CRL-----" in content:
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _content(file: Path, variable: str) -> bytes:

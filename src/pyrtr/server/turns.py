@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from pyrtr.server.peers import Address
+from pyrtr.server.peers import Address, Owner, owner_of
 
 
 @dataclass(slots=True)
 class _Lane:
-    """Those of one address."""
+    """Those of one address, or one /64 of IPv6."""
 
     places: asyncio.Semaphore
     count: int = 0
@@ -23,18 +23,19 @@ class Turns:
 
     Args:
         total: how many may have their turn at once.
-        per_address: how many of one address; the others of that address wait for these, and for nobody else.
+        per_address: how many of one address, or one /64 of IPv6; others of it wait for these, and for nobody else.
     """
 
     def __init__(self, total: int, per_address: int) -> None:
         self._places = asyncio.Semaphore(total)
         self._per_address = per_address
-        self._lanes: dict[Address, _Lane] = {}
+        self._lanes: dict[Owner, _Lane] = {}
 
     @contextlib.asynccontextmanager
     async def turn(self, address: Address) -> AsyncIterator[None]:
         """Wait for a turn; it lasts as long as the context."""
-        lane = self._lanes.setdefault(address, _Lane(asyncio.Semaphore(self._per_address)))
+        owner = owner_of(address)
+        lane = self._lanes.setdefault(owner, _Lane(asyncio.Semaphore(self._per_address)))
         lane.count += 1
         try:
             async with lane.places, self._places:
@@ -42,4 +43,4 @@ class Turns:
         finally:
             lane.count -= 1
             if not lane.count:
-                del self._lanes[address]
+                del self._lanes[owner]

@@ -67,6 +67,10 @@ class PayloadSource(Protocol):
         """Whether there is data to serve; the empty set is data, too."""
 
     @property
+    def may_catch_up(self) -> bool:
+        """Whether another cache of the same sessions may be ahead, and what it has told routers is on its way here."""
+
+    @property
     def timing(self) -> Timing:
         """The intervals that End of Data tells."""
 

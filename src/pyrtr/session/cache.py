@@ -5,7 +5,8 @@ which version is spoken, what a query is answered with, when a Serial Notify may
 
     phase        leaves it by
     OPENING      a query of a version that is served -> READY
-    READY        a query -> RESPONDING
+    READY        a query -> RESPONDING, or WAITING if the router is ahead of a cache that follows another
+    WAITING      a publication that catches up, or the deadline -> READY; what arrives meanwhile waits its turn
     RESPONDING   `responded` -> READY; what arrives meanwhile waits its turn
     CLOSED       never
 """
@@ -18,7 +19,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
 
-from pyrtr.payload.serial import State
+from pyrtr.payload.serial import State, is_newer
 from pyrtr.session.actions import Action, Close, Note, PayloadSource, Respond, Send
 from pyrtr.wire.codec import decode, encode
 from pyrtr.wire.enums import HIGHEST_ERROR_CODE, NON_FATAL_ERROR_CODES, PDU_TYPES, ErrorCode, PduType, Version
@@ -47,8 +48,13 @@ MAX_PDUS_PER_TURN = 16
 MAX_NON_FATAL_REPORTS = 4
 # 8210bis §7 invites a router that asked for too high a version to ask again; not for ever.
 MAX_REFUSALS = 4
+# How long a PDU may take from its first octet to its last. Octet by octet gains nothing.
+PDU_TIMEOUT_S = 120.0
 # How long a version may take to be agreed after the first octet, or after a refusal.
 OPENING_TIMEOUT_S = 60.0
+# How long a router may wait that holds a serial which the cache that we follow has told it, and not us yet. That takes
+# a fraction of a second where the two hear each other, and routers give up on an answer after tens of seconds.
+CATCH_UP_S = 10.0
 
 # What a router may send besides an Error Report, and how long it is: known as soon as the header is there.
 QUERY_BYTES: Mapping[int, int] = MappingProxyType({PduType.SERIAL_QUERY: 12, PduType.RESET_QUERY: HEADER_BYTES})
@@ -61,6 +67,7 @@ class Phase(Enum):
 
     OPENING = auto()
     READY = auto()
+    WAITING = auto()
     RESPONDING = auto()
     CLOSED = auto()
 
@@ -105,6 +112,7 @@ class CacheSession:
         self._is_leaving = False
         self._deadline: float | None = None
         self._blocked_until: float | None = None
+        self._pdu_due_at: float | None = None  # set while one has begun that is not there whole
         self.has_more = False
 
     @property
@@ -124,8 +132,8 @@ class CacheSession:
     @property
     def deadline(self) -> float | None:
         """When `timer` is to be called, if nothing else happens before."""
-        deadlines = [moment for moment in (self._deadline, self._blocked_until) if moment is not None]
-        return min(deadlines, default=None)
+        deadlines = (self._deadline, self._blocked_until, self._pdu_due_at)
+        return min((moment for moment in deadlines if moment is not None), default=None)
 
     def receive(self, data: bytes, source: PayloadSource, now: float) -> list[Action]:
         """Take octets from the router, in any pieces."""
@@ -148,11 +156,12 @@ class CacheSession:
         self.phase = Phase.READY
         self.held, self._responding_with = self._responding_with, None
         self._deadline = None
-        return self._advance(source, now) + self.notify(source, now)
+        return self._advance(source, now) + self._notify(source, now)
 
     def blocked(self, source: PayloadSource, now: float) -> None:
         """The transport holds octets that the router does not take at once."""
-        self._blocked_until = now + STALL_RETRIES * source.timing.retry
+        if self.phase is not Phase.CLOSED:
+            self._blocked_until = now + STALL_RETRIES * source.timing.retry
 
     def progressed(self, source: PayloadSource, now: float) -> None:
         """The router has taken what the transport held: it is not stalled."""
@@ -161,7 +170,12 @@ class CacheSession:
             self._deadline = now + STALL_RETRIES * source.timing.retry
 
     def notify(self, source: PayloadSource, now: float) -> list[Action]:
-        """There may be something new: send a Serial Notify if the router is due one (8210bis §5.2, §8.2).
+        """There may be something new: answer a query that waits for it, or say so if the router is due that."""
+        answers = self._advance(source, now) if self.phase is Phase.WAITING else []
+        return answers + self._notify(source, now)
+
+    def _notify(self, source: PayloadSource, now: float) -> list[Action]:
+        """Send a Serial Notify if the router is due one (8210bis §5.2, §8.2).
 
         Never before the first End of Data, so never in a version that is only guessed; never within a response; not
         more than one a minute; and not for a serial that the router has been told.
@@ -169,6 +183,9 @@ class CacheSession:
         if self.phase is not Phase.READY or self.version is None or self.held is None:
             return []
         self._deadline = None
+        if not source.is_session(self.version, self.held.session_id):
+            # Its serials mean nothing any more, and the new one may be equal to what it holds.
+            return [self._closed("the session that the router was told is over")]
         # 8210bis §5.2: a Notify names the session that this connection was told.
         state = replace(source.state(self.version), session_id=self.held.session_id)
         if state in (self.held, self._notified) or not source.is_news(self.version, self.held.serial):
@@ -186,11 +203,16 @@ class CacheSession:
         if self._blocked_until is not None and now >= self._blocked_until:
             # Code 10 would have to wait behind what the router does not read: it could never arrive.
             return [self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", abort=True)]
+        if self._pdu_due_at is not None and now >= self._pdu_due_at:
+            text = f"a PDU has begun that is not complete after {PDU_TIMEOUT_S:.0f} s"
+            return self._report(ProtocolError(ErrorCode.TRANSPORT_FAILURE, text))
         if self._deadline is None or now < self._deadline:
             return []
         match self.phase:
             case Phase.READY:
-                return self.notify(source, now)
+                return self._notify(source, now)
+            case Phase.WAITING:
+                return self._advance(source, now) + self._notify(source, now)
             case Phase.RESPONDING:
                 return [self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", abort=True)]
             case Phase.OPENING:
@@ -206,12 +228,14 @@ class CacheSession:
         """
         self._farewell, self._is_leaving = farewell, True
         self._pending.clear()
-        if self.phase in (Phase.OPENING, Phase.READY):
+        if self.phase in (Phase.OPENING, Phase.READY, Phase.WAITING):
             return self._take_leave()
         return []
 
     def fail(self, error: ProtocolError) -> list[Action]:
         """Report an error at the next place where a PDU may stand, and close. For faults of our own: code 1."""
+        if self.phase is Phase.CLOSED:
+            return []
         if self.phase is Phase.RESPONDING and error.code is not ErrorCode.INTERNAL_ERROR:
             self._pending.append(error)
             return []
@@ -220,13 +244,13 @@ class CacheSession:
     def _advance(self, source: PayloadSource, now: float) -> list[Action]:
         """Do whatever can be done now: answer what waits, then read on."""
         actions: list[Action] = []
-        self.has_more = False
+        self.has_more = is_partial = False
         taken = 0
         while self.phase is not Phase.CLOSED:
             if self.phase is not Phase.RESPONDING and self._is_leaving:
                 actions += self._take_leave()
                 continue
-            if self.phase is not Phase.RESPONDING and self._pending:
+            if self.phase is not Phase.RESPONDING and self._pending and not self._waits(source, now):
                 actions += self._answer(self._pending.popleft(), source, now)
                 continue
             if not self._has_room:
@@ -237,16 +261,43 @@ class CacheSession:
             try:
                 header = self._framer.header()
                 if header is None:
+                    is_partial = len(self._framer) > 0
                     break
                 self._check_header(header)
                 pdu = self._framer.take(header.length)
                 if pdu is None:
+                    is_partial = True
                     break
                 taken += 1
                 actions += self._received(header, pdu, now)
             except ProtocolError as error:
                 self._pending.append(error)
+        # Not while we respond: a close would cut the response, and the router can't gain by it.
+        if self.phase is not Phase.READY or not is_partial:
+            self._pdu_due_at = None
+        elif taken or self._pdu_due_at is None:
+            self._pdu_due_at = now + PDU_TIMEOUT_S
         return actions
+
+    def _waits(self, source: PayloadSource, now: float) -> bool:
+        """Whether the first query is of a router that is ahead of us, and we may have what it holds any moment."""
+        query = self._pending[0]
+        is_ahead = (
+            self.version is not None
+            and isinstance(query, SerialQuery)
+            and source.may_catch_up
+            and source.is_session(self.version, query.session_id)
+            and is_newer(query.serial, source.state(self.version).serial)
+        )
+        if self.phase is not Phase.WAITING:
+            if is_ahead:
+                self.phase, self._deadline = Phase.WAITING, now + CATCH_UP_S
+            return is_ahead
+        assert self._deadline is not None
+        if is_ahead and now < self._deadline:
+            return True
+        self.phase, self._deadline = Phase.READY, None
+        return False
 
     def _check_header(self, header: Header) -> None:
         """Refuse what no further octet can mend.
@@ -409,7 +460,7 @@ class CacheSession:
 
     def _closed(self, reason: str, *, abort: bool = False) -> Close:
         self.phase = Phase.CLOSED
-        self._deadline = self._blocked_until = None
+        self._deadline = self._blocked_until = self._pdu_due_at = None
         self.has_more = False
         self._pending.clear()
         self._framer.clear()

@@ -5,6 +5,7 @@ A datasource is one module beside this one, and offers one of two things:
     read(body, *, now)              the octets of a document into payload; files and URLs are fetched for it
     SCHEMES, feed(location, …)      a protocol of its own: the schemes of its locations, and what follows one of them
 
+`pyrtr` alone offers neither: it follows whole generations, not payload (see `compiler.follower`).
 Nothing else has to know its name: `kinds` finds the modules, `reader` and `protocol` load one when it is needed.
 """
 
@@ -144,7 +145,7 @@ class Follows(Protocol):
     SCHEMES: Sequence[str]
 
     def feed(self, location: Location, folder: Path, options: Settings) -> Feed:
-        """What follows one location.
+        """What follows one location. Nothing is begun by this: settings are checked by it, too.
 
         Args:
             location: of one of the schemes.
@@ -177,5 +178,5 @@ def protocol(kind: str) -> Follows | None:
 
 def schemes(kind: str) -> Sequence[str]:
     """The schemes that a location of this kind may have; `file` is that of a local path."""
-    module = protocol(kind)
-    return DOCUMENT_SCHEMES if module is None else module.SCHEMES
+    module = importlib.import_module(kinds()[kind])
+    return cast("Sequence[str]", getattr(module, "SCHEMES", DOCUMENT_SCHEMES))

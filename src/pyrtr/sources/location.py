@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -61,11 +62,36 @@ class Location:
 
     def __str__(self) -> str:
         """The location as it may be shown: what stands before the host, and what follows `?` or `#`, is masked."""
-        if self.is_local:
-            return self.text
-        return re.sub(r"[?#].*", lambda match: match[0][0] + "***", masked(self.text), count=1, flags=re.DOTALL)
+        return self.text if self.is_local else _masked_url(self.text)
+
+
+def names_of(locations: Iterable[Location]) -> tuple[str, ...]:
+    """How each of them may be shown, by names that differ: where only what is masked does, they are numbered."""
+    names: list[str] = []
+    for location in locations:
+        name, number = str(location), 1
+        while name in names:
+            number += 1
+            name = f"{location} ({number})"
+        names.append(name)
+    return tuple(names)
+
+
+def reason_at(name: str, error: object) -> str:
+    """Why nothing can be had of a location, beginning with its name: most errors do already."""
+    reason = str(error)
+    return reason if reason.startswith(f"{name}: ") else f"{name}: {reason}"
 
 
 def masked(text: str) -> str:
-    """The text without the user names and passwords of URLs in it."""
-    return re.sub(r"(?<=://)[^,\s]*@", "***@", text)  # to the last @: a password may hold any sign, rightly or not
+    """The text, in which URLs stand between commas, without their user names, passwords, queries and fragments."""
+    return ",".join(map(_masked_url, text.split(",")))
+
+
+def _masked_url(text: str) -> str:
+    scheme, colon, rest = text.partition("://")
+    user, at, place = rest.rpartition("@")  # to the last @: a password may hold any sign, rightly or not
+    if re.search(r"[?#]", user):  # or it is no password, and what follows belongs to a query
+        return f"{scheme}{colon}***"
+    shown = re.sub(r"[?#].*", lambda match: match[0][0] + "***", place, count=1, flags=re.DOTALL)
+    return f"{scheme}{colon}{'***@' if at else ''}{shown}" if colon else text

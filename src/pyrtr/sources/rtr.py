@@ -149,7 +149,6 @@ class RtrFeed:
 
     async def watch(self, trigger: Callable[[], None]) -> None:
         """Run the follower, for ever, and call `trigger` when the set changes, and when the cache is lost or back."""
-        self._clear()
         pause_s = FIRST_PAUSE_S
         while True:
             started = time.monotonic()
@@ -268,11 +267,6 @@ class RtrFeed:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
         self._path = Path(path)
-
-    def _clear(self) -> None:
-        """Remove what an earlier run left behind."""
-        for path in Path(self._order.folder).glob(f"{self._order.prefix}*"):
-            path.unlink(missing_ok=True)
 
 
 def feed(location: Location, folder: Path, options: Options) -> RtrFeed:

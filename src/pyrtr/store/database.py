@@ -102,11 +102,14 @@ class SlurmRecord(msgspec.Struct, frozen=True):
     Attributes:
         file, digest: the file in the state folder that holds them, and the digest of that.
         identity: digest of what was found, by which the same files are known again.
+        filtered, added: payload that each file removed and added, by its name and by kind.
     """
 
     file: str
     digest: bytes
     identity: bytes
+    filtered: dict[str, dict[str, int]] = {}
+    added: dict[str, dict[str, int]] = {}
 
 
 class StateRecord(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ table-N       the current table (`table_file`); which N, and with what digest, t
 share-N-P     what location P of several gave (a table, too), before it was merged with others and with SLURM
 slurm-N       the SLURM files in force
 delta-N       the step to the table, until it is committed
-body-…        what is being fetched
+body-…, rtr-… what is being fetched, or was and waits to be looked at
 damaged-TIME  what could not be used, set aside
 """
 
@@ -17,7 +17,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,11 +35,12 @@ from pyrtr.store.database import (
     delta_digest,
 )
 from pyrtr.store.sessions import SessionIds
-from pyrtr.store.table_file import StoredTable, read_table
+from pyrtr.store.table_file import StoredTable, content_digest, read_table
 from pyrtr.wire.enums import Version
 
 MAX_SET_ASIDE = 3
-_FILES = ("table-*", "delta-*", "share-*", "slurm-*", "body-*")
+_MADE = ("table-*", "delta-*", "share-*", "slurm-*")
+_FETCHED = ("body-*", "rtr-*")
 
 
 class LockedError(StoreError):
@@ -182,7 +183,7 @@ class Store:
         self._database.commit(record, new, cause)
         self._steps = record.steps
         self._next_table += 1
-        self._tidy(record)
+        self._tidy(record, _MADE)  # while it is committed, more may be fetched
 
     def discard_new(self) -> None:
         """Remove what a compilation has written that is not going to be committed."""
@@ -226,7 +227,7 @@ class Store:
             if found is None:
                 if has_tables and self._database.is_new:
                     raise StoreError(f"{self.path} holds a table, but no history")
-                self._tidy(None)
+                self._tidy(None, (*_MADE, *_FETCHED))
                 return None
             record, steps = found
             table_path = self.path / Path(record.table).name
@@ -238,7 +239,7 @@ class Store:
             raise
         self._steps = record.steps
         self._next_table = int(record.table.removeprefix("table-")) + 1
-        self._tidy(record)
+        self._tidy(record, (*_MADE, *_FETCHED))
         return Generation(
             session_ids=dict(zip(Version, record.session_ids, strict=True)),
             serial=record.serial,
@@ -251,21 +252,21 @@ class Store:
             metadata=record.metadata,
             shares=record.shares,
             slurm=record.slurm,
-            content=record.content,
+            content=record.content or content_digest(stored.table),  # earlier releases did not keep it
             next_expiry=record.next_expiry,
             max_age_s=record.max_age_s,
             upstream=record.upstream,
         )
 
-    def _tidy(self, record: StateRecord | None) -> None:
-        """Remove files that a crash or a commit has left behind."""
+    def _tidy(self, record: StateRecord | None, patterns: Iterable[str]) -> None:
+        """Remove files of such names that a crash or a commit has left behind."""
         kept = set()
         if record is not None:
             kept = {record.table, *(share.file for share in record.shares)}
             if record.slurm is not None:
                 kept.add(record.slurm.file)
         with contextlib.suppress(OSError):  # they only take room
-            for pattern in _FILES:
+            for pattern in patterns:
                 for path in self.path.glob(pattern):
                     if path.name not in kept:
                         path.unlink(missing_ok=True)
@@ -274,7 +275,7 @@ class Store:
         name = datetime.now(UTC).strftime("damaged-%Y%m%dT%H%M%S.%fZ")
         aside = self.path / name
         aside.mkdir()
-        for pattern in ("history.db*", *_FILES):
+        for pattern in ("history.db*", *_MADE):
             for path in self.path.glob(pattern):
                 path.rename(aside / path.name)
         for old in sorted(self.path.glob("damaged-*"))[:-MAX_SET_ASIDE]:

@@ -6,20 +6,25 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
-from pyrtr.web import clients, copies, exposition, health
+from pyrtr.web import changes, clients, copies, exposition, generation, health
 from pyrtr.web.context import Context
-from pyrtr.web.replies import METHODS, json_reply
+from pyrtr.web.limits import Limits
+from pyrtr.web.replies import json_reply
 
 __all__ = ["Context", "create_app"]
 
-PATHS = ("/clients", "/copies", "/copies/{version}", "/healthz", "/readyz", "/metrics")
+PATHS = (
+    "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
+    "/healthz", "/readyz", "/metrics", "/api/v1/accept",
+)  # fmt: skip
 
 
 def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
-    for group in (clients, copies, health, exposition):
+    for group in (clients, copies, generation, health, exposition, changes):
         app.include_router(group.routes(context))
+    app.add_middleware(Limits)
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(Exception, _fail)
     return app
@@ -32,7 +37,7 @@ def _refuse(request: Request, error: Exception) -> Response:
         case 404:
             return json_reply({"error": f"{path} does not exist: expected {', '.join(PATHS)}"}, 404)
         case 405:
-            allowed = ", ".join(METHODS)
+            allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
             text = f"{printable(request.method)} is not allowed on {path}: expected {allowed}"
             return json_reply({"error": text}, 405, {"allow": allowed})
         case status:

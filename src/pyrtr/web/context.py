@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyrtr.compiler.loader import Loader
+from pyrtr.compiler.updater import Updater
 from pyrtr.server.doors import Doors
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
@@ -30,7 +30,7 @@ class Context:
 
     publisher: Publisher
     registry: Registry
-    loader: Loader
+    loader: Updater
     settings: Settings
     rtr_addresses: tuple[str, ...]
     http_addresses: tuple[str, ...]

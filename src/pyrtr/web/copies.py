@@ -203,18 +203,19 @@ def pack_metadata(metadata: Mapping[str, Any]) -> bytes:
     try:
         return _pack(dict(metadata))
     except OverflowError:
-        return _pack(_portable(metadata))
+        return _pack(portable(metadata))
 
 
-def _portable(value: object) -> object:
+def portable(value: object) -> object:
+    """A JSON value in which integers of more than 64 bits are text."""
     match value:
         case bool():
             return value
         case int() if not -(2**63) <= value < 2**64:
             return str(value)
         case Mapping():
-            return {key: _portable(item) for key, item in value.items()}
+            return {key: portable(item) for key, item in value.items()}
         case list():
-            return [_portable(item) for item in value]
+            return [portable(item) for item in value]
         case _:
             return value

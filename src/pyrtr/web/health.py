@@ -7,9 +7,9 @@ import time
 
 from fastapi import APIRouter, Response
 
-from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmStatus
 from pyrtr.compiler.status import SourceStatus
+from pyrtr.compiler.updater import Located
 from pyrtr.logs import printable
 from pyrtr.metrics import largest, program_version
 from pyrtr.web.context import Context
@@ -51,6 +51,8 @@ def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]
         "pid": os.getpid(),
         "uptime_s": round(max(0.0, now - context.started_at), 3),
         "rtr": context.rtr_addresses,
+        "tls": () if context.doors is None else context.doors.addresses["tls"],
+        "ssh": () if context.doors is None else context.doors.addresses["ssh"],
         "http": context.http_addresses,
         "routers": len(context.registry.connections),
         "datasources": {version.name: {"last_update": iso_time(last_update)} for version in context.versions},
@@ -87,7 +89,7 @@ def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
     }
 
 
-def _location(place: Place, now: float) -> dict[str, object]:
+def _location(place: Located, now: float) -> dict[str, object]:
     """One location of the source."""
     status, built_at = place.status, place.built_at
     return {
@@ -104,7 +106,7 @@ def _location(place: Place, now: float) -> dict[str, object]:
         "age_s": None if built_at is None else round(now - built_at, 3),
         "records": None if place.share is None else place.share.source.records,
         "dropped": None if place.share is None else place.share.source.dropped,
-        **place.feed.details(),
+        **place.details(),
     }
 
 

@@ -33,7 +33,16 @@ def _head(count: int, fix: int, marker: int) -> bytes:
 
 def bin_head(size: int) -> bytes:
     """Begin a binary string: `size` octets follow."""
-    return struct.pack(">BB", 0xC4, size) if size < 2**8 else struct.pack(">BH", 0xC5, size)
+    if size < 2**8:
+        return struct.pack(">BB", 0xC4, size)
+    return struct.pack(">BH", 0xC5, size) if size < 2**16 else struct.pack(">BI", 0xC6, size)
+
+
+def frame_octets(data: memoryview) -> Iterator[bytes]:
+    """Octets, however many, as one binary string."""
+    yield bin_head(len(data))
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield bytes(data[start : start + CHUNK_BYTES])
 
 
 def frame_equal(pdus: memoryview, pdu_bytes: int) -> Iterator[bytes]:

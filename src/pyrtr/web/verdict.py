@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyrtr.logs import printable
+from pyrtr.sources.location import reason_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrtr.compiler.place import Place
+    from pyrtr.compiler.updater import Located
     from pyrtr.web.context import Context
 
 
@@ -44,6 +45,7 @@ class Condition:
         state_error: why the state folder is not used.
         age_s, max_age_s: how old the data is, and from when on it is stale.
         is_withdrawn: whether stale data was taken away from the routers.
+        divergence: how the pyRTR that is followed contradicts itself.
         slurm_error: why the SLURM files that were found last are not used, and those from before are.
         failing: the locations, of several, whose last look came to nothing, and why.
         held: why a load waits for an operator's word, with the figures.
@@ -58,6 +60,7 @@ class Condition:
     age_s: float | None
     max_age_s: float
     is_withdrawn: bool
+    divergence: str | None
     slurm_error: str | None
     failing: tuple[str, ...]
     held: tuple[str, ...]
@@ -78,6 +81,7 @@ def condition(context: Context, now: float) -> Condition:
         age_s=agenda.age_s(now),
         max_age_s=agenda.max_age_s,
         is_withdrawn=agenda.is_withdrawn,
+        divergence=None if status.divergence is None else printable(status.divergence),
         slurm_error=None if loader.slurm.status.error is None else printable(loader.slurm.status.error),
         failing=_failing(loader.places),
         held=() if status.held is None else tuple(map(printable, status.held.reasons)),
@@ -85,9 +89,9 @@ def condition(context: Context, now: float) -> Condition:
     )
 
 
-def _failing(places: Sequence[Place]) -> tuple[str, ...]:
+def _failing(places: Sequence[Located]) -> tuple[str, ...]:
     statuses = [place.status for place in places] if len(places) > 1 else []
-    return tuple(f"{printable(each.location)}: {printable(each.error)}" for each in statuses if each.error is not None)
+    return tuple(printable(reason_at(each.location, each.error)) for each in statuses if each.error is not None)
 
 
 def judge(condition: Condition) -> Verdict:
@@ -96,11 +100,13 @@ def judge(condition: Condition) -> Verdict:
     error, age_s = condition.source_error, condition.age_s
     if not condition.is_ready:
         reasons.append(f"no data to serve: {error or 'the first look at the source has not ended'}")
+    elif condition.divergence is not None:
+        reasons.append(f"no router is served, since what the other pyRTR says can't be: {condition.divergence}")
     elif error is not None:
         warnings.append(f"the last look at the source failed, and the data before it is served on: {error}")
     else:
         warnings += [f"a location failed: {failure}" for failure in condition.failing]
-    if condition.slurm_error is not None:
+    if condition.slurm_error is not None and condition.is_ready:
         reasons.append(f"the SLURM files can't be used, and those before them are: {condition.slurm_error}")
     if condition.state_error is not None:
         warnings.append(f"a restart will lose the routers' place: {condition.state_error}")

@@ -53,7 +53,7 @@ def replace(path: Path, body: bytes) -> None:
 def place(path: Path, folder: Path) -> Place:
     """A local file of rpki-client's."""
     location = Location("file", str(path))
-    return Place("RPKICLIENT", location, DocumentFeed(location, folder, FetchTls()))
+    return Place("RPKICLIENT", location, str(path), DocumentFeed(location, folder, FetchTls()))
 
 
 class Program:

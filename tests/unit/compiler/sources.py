@@ -43,6 +43,7 @@ def job(
         max_age_s=86400.0,
         slurm=None,
         slurm_kept=None,
+        slurm_kept_digest=None,
         current=None if current is None else str(current),
         table=str(folder / "table.next"),
         delta=str(folder / "delta.next"),

@@ -18,6 +18,7 @@ from tests.unit.compiler.program import (
 from pyrtr.compiler import process
 from pyrtr.compiler.job import Job, Report, Task
 from pyrtr.errors import SourceError
+from pyrtr.sources.base import Found, Validators
 
 # Loads
 
@@ -214,6 +215,22 @@ async def test_what_ends_does_not_wait_for_a_server_that_takes_its_time(start, m
     assert program.payload == set()
     task.cancel()
     await asyncio.wait([task], timeout=5)
+
+
+def test_what_ended_while_a_server_took_its_time_does_not_come_back(start, monkeypatch):
+    program = start(max_shrink=100.0)
+    program.load(SMALL, expires=int(NOW) + 60)
+    look = program.loader.places[0].feed.look
+
+    async def slow(known: Validators | None) -> Found | None:
+        program.now += 100
+        found: Found | None = await look(known)
+        return found
+
+    monkeypatch.setattr(program.loader.places[0].feed, "look", slow)
+    program.load(MORE, expires=int(NOW) + 60)
+    assert program.payload == set()
+    assert program.loader.status.last_success == program.now
 
 
 def test_a_load_that_is_cancelled_is_no_failure(start, monkeypatch):

@@ -96,6 +96,7 @@ def test_a_failure_of_all_changes_nothing_and_names_each(failover):
     assert failover.payload == set(SMALL)
     assert all(f"{source}: " in str(failover.loader.status.error) for source in failover.sources)
     assert failover.loader.status.failure_count == 1
+    assert [place.status.failure_count for place in failover.loader.places] == [1, 1]
 
 
 def test_a_restart_stays_with_the_one_in_use(failover):
@@ -108,21 +109,65 @@ def test_a_restart_stays_with_the_one_in_use(failover):
     assert failover.payload == set(OTHER)
 
 
+def test_a_failure_counts_once_and_one_that_is_only_confirmed_never_less(failover):
+    failover.sources[0].unlink()
+    look(failover)
+    status = failover.loader.places[0].status
+    assert (status.success_count, status.failure_count) == (1, 1)
+    failover.pass_time(2 * MAX_AGE_S)  # the other is looked at, unchanged, and turns stale
+    for place in failover.loader.places:
+        assert place.status.unchanged_count <= place.status.success_count
+
+
+def test_a_location_is_left_only_when_another_is_used(failover):
+    """While nothing can be reached at all, the one in use goes on being it."""
+    aside = [source.rename(source.with_suffix(".aside")) for source in failover.sources]
+    for _ in range(6):
+        look(failover)
+    assert failover.loader.places[0].standing.falls == 0
+    aside[1].rename(failover.sources[1])
+    look(failover)
+    assert used(failover) == [False, True]
+    assert failover.loader.places[0].standing.falls == 1
+
+
+def test_one_that_was_confirmed_is_not_stale(failover):
+    """A protocol may say for days that nothing changed: it is not left for that."""
+    failover.offer(OTHER, built_at=NOW + MAX_AGE_S, place=1)
+    confirm(failover, 0)
+    failover.now += MAX_AGE_S + 5
+    failover.loader.places[0].feed.confirmed_at = failover.now
+    look(failover)
+    assert used(failover) == [True, False]
+
+
+def confirm(program: Program, number: int) -> None:
+    """Let a location confirm what it gave, from now on by setting `confirmed_at`."""
+    feed = program.loader.places[number].feed
+
+    class Confirming:
+        confirmed_at: float | None = None
+        expires_at: float | None = None
+        look, watch, details = feed.look, feed.watch, feed.details
+
+    program.loader.places[number].feed = Confirming()
+
+
 def test_standing():
     standing = Standing()
     assert standing.missing_looks == RETURN_LOOKS
-    standing.failed(is_left=True)
+    standing.left()
     assert standing.missing_looks == RETURN_LOOKS
     for falls in range(2, 9):
-        standing.failed(is_left=True)
+        standing.left()
         assert standing.missing_looks == min(RETURN_LOOKS * 2 ** (falls - 1), MAX_RETURN_LOOKS)
     for _ in range(95):
         standing.succeeded()
-    standing.failed(is_left=False)
+    standing.failed()
     assert standing.missing_looks == MAX_RETURN_LOOKS
     for _ in range(96):
         standing.succeeded()
-    standing.failed(is_left=False)
+    standing.failed()
     assert standing.missing_looks == RETURN_LOOKS
 
 
@@ -189,6 +234,7 @@ def test_a_failure_of_all_is_one(union):
         source.unlink()
     look(union)
     assert union.loader.status.failure_count == 1
+    assert [place.status.failure_count for place in union.loader.places] == [1, 1]
     assert all(f"{source}: " in str(union.loader.status.error) for source in union.sources)
 
 
@@ -211,3 +257,66 @@ def test_aspas_of_one_customer_are_one_until_one_of_them_ends(union):
     assert aspa(64511, 64500, 64501) in union.payload
     union.pass_time(600)
     assert aspa(64511, 64501) in union.payload
+
+
+def test_one_that_is_confirmed_again_takes_part_again(union):
+    """The others did not change, and what it gave is as it was; yet it was stale, and is not any more."""
+    whole = union.payload
+    for number in range(2):
+        confirm(union, number)
+    union.loader.places[0].feed.confirmed_at = NOW + MAX_AGE_S
+    union.pass_time(MAX_AGE_S + 5)
+    assert (union.payload, used(union)) == (set(SMALL), [True, False])
+    union.loader.places[1].feed.confirmed_at = union.now
+    look(union)
+    assert (union.payload, used(union)) == (whole, [True, True])
+
+
+def test_one_that_ends_what_it_said_is_left_out_at_once(union):
+    """8210bis §8.6, Cache Shutdown."""
+    for number in range(2):
+        confirm(union, number)
+        union.loader.places[number].feed.confirmed_at = NOW
+    union.loader.places[1].feed.expires_at = union.now
+    union.loader._confirm()
+    union.step()
+    assert union.tasks[-1] is Task.EXPIRE
+    assert (union.payload, used(union)) == (set(SMALL), [True, False])
+    union.tasks.clear()
+    union.loader._confirm()
+    union.pass_time(100)
+    assert Task.EXPIRE not in union.tasks
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_share_that_is_lost_is_had_again_and_takes_nothing_away(union, is_restarted):
+    whole = union.payload
+    next(union.store.path.glob("share-*-1")).unlink()
+    if is_restarted:
+        union.restart()
+    union.offer((*SMALL, MORE[-1]))
+    look(union)
+    assert union.payload == whole
+    assert "share-" in str(union.loader.status.error)
+    look(union)
+    assert union.payload == {*(whole or ()), MORE[-1]}
+    assert used(union) == [True, True]
+
+
+def test_without_its_share_and_itself_the_others_go_on(union):
+    next(union.store.path.glob("share-*-1")).unlink()
+    union.sources[1].unlink()
+    union.offer(MORE)
+    look(union)
+    assert (union.payload, used(union)) == (set(MORE), [True, False])
+
+
+def test_a_share_that_is_lost_does_not_keep_what_expires(union):
+    union.offer(OTHER, place=1, expires=int(NOW) + 60)
+    look(union)
+    next(union.store.path.glob("share-*-1")).unlink()
+    union.pass_time(100)
+    assert union.payload == set(SMALL) - {SMALL[-1]}, "a union of ASPAs, of which one ended"
+    look(union)
+    assert (union.payload, used(union)) == (set(SMALL), [True, True])
+    assert list(union.store.path.glob("share-*-1")), "it was had again"

@@ -27,6 +27,27 @@ from pyrtr.wire.enums import Version
 # Restarts
 
 
+@pytest.mark.parametrize("payload", [SMALL, MORE], ids=["the same", "another"])
+def test_what_another_pyrtr_left_is_no_beginning_of_ours(start, payload):
+    """It is served as it is until there is data of our own, which begins sessions of its own, whatever it is."""
+    program = start()
+    program.load(SMALL)
+    program.load(MORE)
+    store, current = program.store, program.loader._ledger.current
+    store.commit(dataclasses.replace(current, upstream="another"), (), "load")
+    program.restart()
+    before = program.publisher.current
+    assert (before.session_ids, before.serial, before.may_catch_up) == (current.session_ids, current.serial, True)
+    program.load(payload)
+    after = program.publisher.current
+    assert (program.serial, program.payload) == (FIRST_SERIAL, set(payload))
+    assert after.session_ids.keys() == before.session_ids.keys()
+    assert all(set(after.session_ids[version]).isdisjoint(before.session_ids[version]) for version in Version)
+    assert (after.history.serials, after.may_catch_up) == ((), False)
+    program.restart()
+    assert program.publisher.current.session_ids[Version.V2] == after.session_ids[Version.V2]
+
+
 def test_a_restart_goes_on_at_once(start):
     program = start()
     program.load(SMALL)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from tests.inputs import SMALL, vrp
-from tests.unit.compiler.program import FIRST_SERIAL, MORE, Program, Start, replace
+from tests.inputs import SMALL, aspa, vrp
+from tests.unit.compiler.program import FIRST_SERIAL, HOLD_S, MORE, RELOAD_S, Program, Start, replace
 
-from pyrtr.compiler.job import Task
+from pyrtr.compiler import process
+from pyrtr.compiler.job import Job, Report, Task
+from pyrtr.compiler.worker import compile_table
+from pyrtr.settings import Merge
 from pyrtr.store.state import Generation
 
 LOCAL = vrp("198.18.0.0/24")
@@ -121,8 +125,11 @@ def test_at_a_first_start_with_a_broken_file_nothing_is_served(start, file, body
     program.load(SMALL)
     assert (program.serial, program.payload) == (None, None)
     assert str(program.loader.status.error).startswith("SLURM: ")
+    assert str(file) in str(program.loader.slurm.status.error)
+    assert program.loader.places[0].status.error is None, "which is as good as it was"
     change(program, file, FILTER)
     assert program.payload == set(SMALL) - {FILTERED}
+    assert program.loader.slurm.status.error is None
 
 
 def test_what_an_earlier_run_served_unfiltered_waits_for_the_files_that_are_wanted_now(start, file):
@@ -130,7 +137,7 @@ def test_what_an_earlier_run_served_unfiltered_waits_for_the_files_that_are_want
     program.load(SMALL)
     program.stop()
     replace(file, BROKEN)
-    program = start(slurm=[file], max_shrink=100.0)
+    program = start(slurm=[file], max_shrink=0.0)
     assert program.published == []
     program.step()
     assert program.published == []
@@ -162,6 +169,11 @@ def test_every_file_of_a_folder_counts_and_hidden_ones_do_not(start, folder):
     program.loader.trigger()
     program.step()
     assert program.payload == {*SMALL, LOCAL}
+    (place / "add").unlink()
+    program.loader.trigger()
+    program.step()
+    assert program.payload == {*SMALL, LOCAL}, "a folder without files may be a volume that is not mounted"
+    assert "holds no file" in str(program.loader.slurm.status.error)
 
 
 def test_two_files_that_dispute_a_prefix_are_refused_both(start, folder):
@@ -187,3 +199,133 @@ def test_slurm_that_takes_too_much_away_is_held_back_like_any_load(start, file):
     program.loader.accept()
     program.step()
     assert (program.serial, program.payload) == (0, set(SMALL))
+
+
+def test_a_change_that_is_held_back_and_taken_back_is_not_waited_for(start, file):
+    replace(file, NOTHING)
+    program = start(slurm=[file])
+    program.load((*SMALL, *(vrp(f"198.19.0.{number}/32") for number in range(100))))
+    change(program, file, slurm({"prefix": "198.19.0.0/24"}))
+    assert program.loader.status.held is not None
+    change(program, file, NOTHING)
+    assert program.loader.status.held is None
+    program.tasks.clear()
+    program.pass_time(HOLD_S + RELOAD_S)
+    assert len(program.tasks) <= HOLD_S / RELOAD_S + 1, "no look follows the other at once"
+
+
+@pytest.mark.parametrize("how", ["damaged", "gone"])
+def test_what_is_held_of_the_files_is_made_anew(program, file, how):
+    change(program, file, FILTER)
+    (kept,) = program.store.path.glob("slurm-*")
+    if how == "damaged":
+        kept.write_bytes(kept.read_bytes()[:-1] + b"!")
+    else:
+        kept.unlink()
+    program.load(MORE)
+    assert program.payload == set(MORE) - {FILTERED}
+    assert program.loader.status.error is None
+    assert list(program.store.path.glob("slurm-*"))
+
+
+def test_what_expires_goes_although_what_is_held_of_the_files_is_lost(program, file):
+    change(program, file, ADD)
+    program.load(SMALL, expires=int(program.now) + 50)
+    for kept in program.store.path.glob("slurm-*"):
+        kept.unlink()
+    program.pass_time(55)
+    assert program.payload == {LOCAL}
+    assert program.loader.status.expiry_error is None
+
+
+def test_nothing_is_served_unfiltered_when_the_files_and_what_is_held_of_them_are_lost(program, file):
+    change(program, file, FILTER)
+    for path in (file, *program.store.path.glob("slurm-*")):
+        path.unlink()
+    program.load(MORE)
+    assert program.payload == set(SMALL) - {FILTERED}
+    change(program, file, FILTER)
+    assert program.payload == set(MORE) - {FILTERED}
+
+
+def test_a_file_that_was_being_written_is_read_again(monkeypatch, program, file):
+    """What was refused is what was read, and not what was there when it was looked for."""
+
+    async def run(job: Job) -> Report:
+        body = file.read_bytes()
+        replace(file, body[:20])
+        try:
+            return compile_table(job)
+        finally:
+            replace(file, body)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "run", run)
+        change(program, file, FILTER)
+    assert program.loader.slurm.status.error is not None
+    program.loader.trigger()
+    program.step()
+    assert program.payload == set(SMALL) - {FILTERED}
+    assert program.loader.slurm.status.error is None
+
+
+def test_counts_are_there_after_a_restart(program, file):
+    change(program, file, FILTER)
+    status, slurm_status = program.loader.status, program.loader.slurm.status
+    program.restart()
+    program.step()
+    assert program.loader.places[0].status.unchanged_count == 1
+    for name in ("found", "counts", "vrps_by_anchor"):
+        assert getattr(program.loader.status, name) == getattr(status, name)
+    assert program.loader.slurm.status.filtered == slurm_status.filtered
+    assert program.loader.slurm.status.added == slurm_status.added
+    assert slurm_status.filtered[str(file)]["vrps"] == 1
+
+
+def test_an_asserted_aspa_outlives_the_validated_one_it_was_united_with(start, file):
+    replace(
+        file,
+        json.dumps(
+            {
+                "slurmVersion": 2,
+                "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": [], "aspaFilters": []},
+                "locallyAddedAssertions": {
+                    "prefixAssertions": [],
+                    "bgpsecAssertions": [],
+                    "aspaAssertions": [{"customerAsn": 64496, "providerAsns": [64500]}],
+                },
+            }
+        ).encode(),
+    )
+    program = start(slurm=[file], max_shrink=100.0)
+    program.load(SMALL, expires=int(program.now) + 50)
+    assert aspa(64496, 64497, 64498, 64500) in (program.payload or ())
+    program.pass_time(55)
+    assert program.payload == {aspa(64496, 64500)}
+
+
+def test_a_file_whose_name_can_not_be_told_is_refused(start, folder):
+    place = folder / "slurm.d"
+    place.mkdir()
+    replace(place / os.fsdecode(b"\xff"), FILTER)
+    program = start(slurm=[place])
+    program.load(SMALL)
+    assert program.payload is None
+    assert str(program.loader.slurm.status.error).endswith("its name is not UTF-8, rename it")
+
+
+@pytest.mark.parametrize("merge", Merge)
+def test_what_is_held_of_the_locations_is_had_again(start, file, merge):
+    """It is wanted when SLURM files change alone, though the locations did not."""
+    replace(file, NOTHING)
+    program = start(others=1, slurm=[file], merge=merge, max_shrink=100.0)
+    program.offer(SMALL[3:], place=1)
+    program.load(SMALL)
+    used = [place.status.is_used for place in program.loader.places]
+    for share in program.store.path.glob("share-*"):
+        share.unlink()
+    change(program, file, FILTER)
+    change(program, file, FILTER)
+    assert program.payload == set(SMALL) - {FILTERED}
+    assert [place.status.is_used for place in program.loader.places] == used
+    assert len(list(program.store.path.glob("share-*"))) == sum(used)

@@ -120,7 +120,7 @@ async def test_too_little_memory_is_a_reason(tmp_path, at_start):
         await process.run(job(tmp_path / "json"))
 
 
-REFUSAL = msgspec.json.encode(Answer(refusal=Refusal("it was refused", is_storage=False))).decode()
+REFUSAL = msgspec.json.encode(Answer(refusal=Refusal("it was refused", kind="source"))).decode()
 
 # What stands in for the interpreter, and what is made of it.
 STRANGE = {

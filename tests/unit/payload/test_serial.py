@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrtr.payload.serial import State, is_newer, next_serial
+from pyrtr.payload.serial import State, is_newer, next_serial, previous_serial
 
 HALF, LAST = 2**31, 2**32 - 1
 
@@ -10,6 +10,7 @@ HALF, LAST = 2**31, 2**32 - 1
 @pytest.mark.parametrize(("serial", "after"), [(0, 1), (HALF - 1, HALF), (LAST - 1, LAST), (LAST, 0)])
 def test_the_serial_after(serial, after):
     assert next_serial(serial) == after
+    assert previous_serial(after) == serial
     assert is_newer(after, serial)
     assert not is_newer(serial, after)
 

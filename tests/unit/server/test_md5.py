@@ -14,7 +14,7 @@ from pyrtr.server.md5 import Md5Error, _option, read_keys
 def test_keys_of_every_form(tmp_path: Path) -> None:
     (tmp_path / "md5").write_text(
         "# routers\n\n192.0.2.1 secret\n  2001:db8::/32   with blanks in it \n"
-        f"198.51.100.0/24 {'x' * 80}\n0.0.0.0/0 0x{'00ff' * 40}\n203.0.113.0/24 0xabc\n"
+        f"198.51.100.0/24\t{'x' * 80}\n0.0.0.0/0 0x{'00ff' * 40}\n203.0.113.0/24 0xabc\n"
     )
     assert read_keys(tmp_path / "md5") == {
         ip_network("192.0.2.1/32"): b"secret",
@@ -32,6 +32,9 @@ def test_keys_of_every_form(tmp_path: Path) -> None:
         "192.0.2.1 ",
         "192.0.2.1/24 secret",
         "router.example secret",
+        "secret 192.0.2.1",
+        "::ffff:192.0.2.1 secret",
+        "192.0.2.1:secret",
         f"192.0.2.1 {'secret' * 14}",
         f"192.0.2.1 0x{'00' * 81}",
         "192.0.2.1 sec\x01ret",

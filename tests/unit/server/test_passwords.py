@@ -25,6 +25,13 @@ def test_only_the_password_fits(tmp_path: Path, password: str) -> None:
     assert not passwords.fit("", "")
 
 
+def test_reading_takes_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At SIGHUP it is the event loop that reads."""
+    (tmp_path / "p").write_text(f"xr1:{RFC_7914}\n")
+    monkeypatch.delattr("hashlib.scrypt")
+    read_passwords(tmp_path / "p")
+
+
 def test_a_hash_is_salted() -> None:
     assert hash_password("x") != hash_password("x")
 
@@ -37,6 +44,7 @@ def test_a_hash_is_salted() -> None:
         "xr1:$scrypt$ln=10,r=8,p=16$TmFDbA$",
         "xr1:$scrypt$ln=10,r=8,p=16$TmFDbA$c2hvcnQ",
         "xr1:$scrypt$ln=0,r=8,p=1$TmFDbA$" + "A" * 43,
+        "xr1:$scrypt$ln=16,r=1,p=1$TmFDbA$" + "A" * 43,  # RFC 7914 section 2: N < 2^(128 * r / 8)
         "xr1:$scrypt$ln=20,r=8,p=1$TmFDbA$" + "A" * 43,  # 1 GiB
         "xr1:$scrypt$ln=10,r=8,p=999$TmFDbA$" + "A" * 43,
         "xr1:$6$salt$hash",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from pyrtr.server.peers import Address, address_of
 from pyrtr.server.turns import Turns
 
@@ -15,7 +17,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_one_address_leaves_room_for_others() -> None:
+@pytest.mark.parametrize("addresses", [[ONE] * 5, [address_of(f"2001:db8::{host}") for host in range(5)]])
+async def test_one_owner_leaves_room_for_others(addresses: list[Address]) -> None:
+    """One address of IPv4, one /64 of IPv6: who has that has 2^64 addresses."""
     turns, end = Turns(3, 2), asyncio.Event()
     running: list[str] = []
 
@@ -24,7 +28,7 @@ async def test_one_address_leaves_room_for_others() -> None:
             running.append(name)
             await end.wait()
 
-    tasks = [asyncio.ensure_future(work(f"one {number}", ONE)) for number in range(5)]
+    tasks = [asyncio.ensure_future(work(f"one {number}", one)) for number, one in enumerate(addresses)]
     await settle()
     assert running == ["one 0", "one 1"]
     tasks.append(asyncio.ensure_future(work("two", TWO)))

@@ -27,6 +27,7 @@ from pyrtr.errors import StoreError
 from pyrtr.payload.history import History
 from pyrtr.store.sessions import restarted
 from pyrtr.store.state import MAX_SET_ASIDE, LockedError, Store
+from pyrtr.store.table_file import content_digest
 
 
 def files(folder: Path) -> set[str]:
@@ -102,13 +103,32 @@ def test_the_same_table_is_committed_again_with_other_session_ids(tmp_path):
     assert recovered(tmp_path) == content(current)
 
 
+def test_the_digest_of_the_payload_is_made_where_it_is_missing(tmp_path):
+    """An earlier release did not keep it, and who follows this one asks for it."""
+    last = fill(tmp_path)
+    assert last.content == b""
+    store = Store(tmp_path)
+    store.close()
+    assert store.recovered is not None
+    assert store.recovered.content == content_digest(last.stored.table)
+
+
 def test_files_that_a_crash_leaves_behind_are_removed(tmp_path):
     committed = fill(tmp_path, SERIES[:2])
-    for name in ("table-1", "table-3", "table-3.new", "delta-3", "delta-3.new", "delta-2"):
+    for name in ("table-1", "table-3", "table-3.new", "delta-3", "delta-3.new", "delta-2", "body-1", "rtr-1"):
         (tmp_path / name).write_bytes(b"half of it")
     (tmp_path / "notes.txt").write_text("not ours")
     assert recovered(tmp_path) == content(committed)
     assert files(tmp_path) == {"lock", "history.db", "table-2", "notes.txt"}
+
+
+def test_what_is_fetched_while_something_is_committed_stays(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "body-1").write_bytes(b"half of it")
+    (tmp_path / "rtr-1").write_bytes(b"waits")
+    advance(store, None, SERIES[0])
+    assert files(tmp_path) >= {"body-1", "rtr-1"}
+    store.close()
 
 
 def test_a_crash_before_the_first_commit_leaves_nothing(tmp_path):

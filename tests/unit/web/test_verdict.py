@@ -15,6 +15,7 @@ GOOD = Condition(
     age_s=60.0,
     max_age_s=3600.0,
     is_withdrawn=False,
+    divergence=None,
     slurm_error=None,
     failing=(),
     held=(),
@@ -29,6 +30,10 @@ GOOD = Condition(
         ({"is_ready": False, "source_error": "no such file"}, ["no data to serve: no such file"]),
         ({"storage_error": "disk full"}, ["nothing new is published, since it can't be stored: disk full"]),
         ({"expiry_error": "killed"}, ["what has expired is still served: killed"]),
+        (
+            {"divergence": "serial 7 differs", "source_error": "serial 7 differs"},
+            ["no router is served, since what the other pyRTR says can't be: serial 7 differs"],
+        ),
         ({"age_s": 3600.0}, []),
         ({"age_s": 3601.0}, ["the data is stale: 3601 s old, at most 3600 s are trusted"]),
         ({"age_s": None}, []),
@@ -67,3 +72,7 @@ def test_warnings(changes, words):
     verdict = judge(replace(GOOD, **changes))
     assert list(verdict.warnings) == words
     assert verdict.is_healthy
+
+
+def test_what_serves_no_router_is_not_said_to_be_served_on():
+    assert judge(replace(GOOD, divergence="serial 7 differs", source_error="serial 7 differs")).warnings == ()

@@ -32,6 +32,7 @@ from pyrtr.sources.location import Location
 from pyrtr.store.state import Store
 from pyrtr.web.app import Context, create_app
 from pyrtr.web.server import HttpServer
+from pyrtr.web.tls import HttpTls
 from pyrtr.wire.codec import encode
 from pyrtr.wire.enums import PduType, Version
 from pyrtr.wire.pdu import Pdu, Timing
@@ -106,7 +107,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
     location = Location("file", "/data/json")
     loader = Loader(
-        [Place("RPKICLIENT", location, DocumentFeed(location, store.path, FetchTls()))],
+        [Place("RPKICLIENT", location, str(location), DocumentFeed(location, store.path, FetchTls()))],
         settings.merge,
         SlurmPlaces(settings.slurm, {}),
         Ledger(store, publisher, max_steps=10, initial_serial=None),
@@ -163,11 +164,11 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[Served]:
+async def served(app: FastAPI, tls: HttpTls | None = None) -> AsyncIterator[Served]:
     """Serve an application, and stop."""
     sockets = bind(["127.0.0.1"], 0)
     port = port_of(sockets)
-    server = HttpServer(app, sockets)
+    server = HttpServer(app, sockets, tls)
     serving = asyncio.create_task(server.run())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
         try:

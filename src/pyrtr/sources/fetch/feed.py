@@ -70,15 +70,20 @@ class DocumentFeed:
         """Trigger a look whenever another file stands at the path, or it has been written to and is done.
 
         The path is looked at, not watched: that works on every file system, and through symbolic links of any depth.
-        A URL is only looked at on schedule.
+        Once for each: a look need not come to this location, where another is good or SLURM files are not. A URL is
+        only looked at on schedule.
         """
         if not self._location.is_local:
             await asyncio.Event().wait()
         last: Signature | None = None
+        told: Signature | None = None
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now = await asyncio.to_thread(signature, self._location.path)
-            if now is not None and now == last and now != self._seen:
+            if now is None:
+                told = None
+            elif now == last and now not in (self._seen, told):
+                told = now
                 trigger()
             last = now
 

@@ -37,7 +37,10 @@ def get(request: Request) -> Reply:
     known = request.known
     try:
         conditions = [(asks, known[name].encode("latin-1")) for name, asks in _CONDITIONS.items() if name in known]
-        with _client(request) as client, closing(_send(client, request.url, conditions)) as response:
+        with (
+            open_client(request.tls, request.limits) as client,
+            closing(_send(client, request.url, conditions)) as response,
+        ):
             if response.status_code == HTTPStatus.NOT_MODIFIED and not conditions:
                 raise SourceError("it answers that nothing changed (status 304), but was asked for the whole")
             body_bytes = _save(response, request) if response.status_code == HTTPStatus.OK else 0
@@ -47,12 +50,17 @@ def get(request: Request) -> Reply:
     except SourceError:
         raise
     except Exception as error:  # none may pass as it is
-        raise SourceError(_reason(error, request.limits)) from None
+        raise SourceError(reason(error, request.limits)) from None
 
 
-def _client(request: Request) -> httpx.Client:
-    timeout = httpx.Timeout(request.limits.silence_s, connect=request.limits.connect_s)
-    context = _tls_context(request.tls)
+def open_client(tls: FetchTls, limits: Limits) -> httpx.Client:
+    """A client that keeps to the limits.
+
+    Raises:
+        SourceError: the files of TLS, or proxy variables of the environment, can't be used.
+    """
+    timeout = httpx.Timeout(limits.silence_s, connect=limits.connect_s)
+    context = _tls_context(tls)
     try:
         return httpx.Client(headers=_HEADERS, timeout=timeout, verify=context)
     except (ValueError, ImportError, httpx.InvalidURL):
@@ -145,7 +153,8 @@ def _time(headers: Mapping[str, str], name: str, default: float) -> float:
         return default
 
 
-def _reason(error: Exception, limits: Limits) -> str:
+def reason(error: Exception, limits: Limits) -> str:
+    """Why a request came to nothing, without its URL."""
     match error:
         case httpx.ConnectTimeout():
             return f"no connection within {limits.connect_s:g} s"

@@ -1,0 +1,1 @@
+"""Another pyRTR that is followed over HTTP, in a process of its own."""

@@ -1,0 +1,58 @@
+"""HTTP over TLS: who we are, from files that may be replaced while the program runs."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from pyrtr.errors import PyrtrError
+from pyrtr.logs import get_logger
+
+# RFC 9325: forward secrecy and authenticated encryption; TLS 1.3 knows nothing else.
+_TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class HttpTlsError(PyrtrError):
+    """HTTP_TLS_CERT or HTTP_TLS_KEY can't be used."""
+
+
+class HttpTls:
+    """The certificate in force.
+
+    Args:
+        certificate: in PEM, and what leads to its CA.
+        key: its key, in PEM without a password.
+
+    Attributes:
+        context: for connections that come from now on.
+
+    Raises:
+        HttpTlsError: the files can't be used.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._files = certificate, key
+        self.context = _context(certificate, key)
+
+    def reload(self) -> None:
+        """Read the files again; files that can't be used change nothing."""
+        try:
+            self.context = _context(*self._files)
+        except HttpTlsError as error:
+            get_logger().error("HTTP certificate not reloaded: the former one stays in use", reason=str(error))
+        else:
+            get_logger().info("HTTP certificate reloaded")
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_TLS_1_2_CIPHERS)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # Without the callback a key with a password would make the program ask for it on its terminal.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or error
+        raise HttpTlsError(f"HTTP_TLS_CERT={certificate} with HTTP_TLS_KEY={key} can't be used: {reason}") from error
+    return context

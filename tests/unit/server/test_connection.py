@@ -1,0 +1,65 @@
+"""A connection on a transport of the test's own, which does what the event loop's does at bad moments."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from tests.model_core import reset_query
+from tests.unit.web.world import large_table, published
+
+from pyrtr.server.connection import Transport
+from pyrtr.server.peers import Peer
+from pyrtr.server.publisher import Publisher
+from pyrtr.server.registry import Registry
+from pyrtr.wire.enums import Version
+
+
+class Wire(asyncio.Transport):
+    """Takes everything until it is closed, and then fails, as that of uvloop does."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 50000)})
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002 - as asyncio has it
+        if self.is_closed:
+            raise RuntimeError("the handler is closed")
+
+    def writelines(self, parts: Any) -> None:  # noqa: ARG002
+        self.write(b"")
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("count", [2, 40])
+async def test_a_router_that_is_lost_is_answered_no_more(count: int) -> None:
+    """Its next queries wait for a turn of the event loop when it goes: they cost nothing, and hold on to nothing."""
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    first = published(large_table(10))
+    first.snapshot(Version.V2).get()
+    registry = Registry(Publisher(first), Version.V0, Version.V2)
+    connection = registry.connect(Transport.TCP, Peer(ip_address("192.0.2.1"), "192.0.2.1:50000"))
+    wire = Wire()
+    connection.connection_made(wire)
+    connection.data_received(reset_query(2) * count)
+    wire.is_closed = True
+    connection.connection_lost(None)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert faults == []
+    assert not registry.sending
+    registry.publisher.close()

@@ -1,0 +1,95 @@
+"""A process that answers one request after another, and what becomes of one that does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.generations import SERIES
+from tests.http_server import HttpServer
+from tests.other import Other
+
+from pyrtr.errors import SourceError, StoreError
+from pyrtr.processes import Answer, Companion
+from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.follow.messages import Followed, Order
+
+
+@pytest.fixture
+async def companion() -> AsyncIterator[Companion[Followed]]:
+    companion = Companion("pyrtr.sources.follow.worker", "follow", Answer[Followed])
+    yield companion
+    await companion.stop()
+
+
+def order(folder: Path, url: str = "http://127.0.0.1:1") -> Order:
+    return Order(url, FetchTls(), Limits(), None, 0.0, str(folder / "table"), str(folder / "steps"))
+
+
+def pid(companion: Companion[Followed]) -> int:
+    assert companion._process is not None
+    return companion._process.pid
+
+
+async def refused(companion: Companion[Followed], folder: Path, *, timeout_s: float = 20) -> str:
+    with pytest.raises(SourceError) as refusal:
+        await companion.ask(order(folder), timeout_s=timeout_s)
+    return str(refusal.value)
+
+
+async def test_one_process_answers_everything(companion, tmp_path):
+    with HttpServer() as server:
+        other = Other(server, SERIES[0])
+        followed = await companion.ask(order(tmp_path, other.url), timeout_s=20)
+        assert followed.is_whole
+        first = pid(companion)
+        assert first != os.getpid()
+        with pytest.raises(StoreError, match="can't be written"):
+            await companion.ask(order(tmp_path / "missing", other.url), timeout_s=20)
+        assert pid(companion) == first
+    await companion.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+async def test_one_that_dies_is_a_reason_and_another_takes_over(companion, tmp_path):
+    assert await refused(companion, tmp_path) == "no connection: Connection refused"
+    first = pid(companion)
+    os.kill(first, signal.SIGKILL)
+    assert await refused(companion, tmp_path) == "the follow process was killed by SIGKILL"
+    assert await refused(companion, tmp_path) == "no connection: Connection refused"
+    assert pid(companion) != first
+
+
+async def test_one_that_hangs_is_ended(companion, tmp_path):
+    await refused(companion, tmp_path)
+    first = pid(companion)
+    os.kill(first, signal.SIGSTOP)
+    assert await refused(companion, tmp_path, timeout_s=0.05) == (
+        "the follow process took longer than 0.05 s and was ended"
+    )
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+async def test_one_that_nobody_waits_for_is_ended(companion, tmp_path):
+    await refused(companion, tmp_path)
+    first = pid(companion)
+    os.kill(first, signal.SIGSTOP)
+    asking = asyncio.create_task(companion.ask(order(tmp_path), timeout_s=20))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+async def test_a_module_that_is_none_is_a_reason():
+    companion = Companion("pyrtr.nothing", "follow", Answer[Followed])
+    with pytest.raises(SourceError, match=r"the follow process ended with status 1: .*No module named pyrtr\.nothing"):
+        await companion.ask(order(Path()), timeout_s=20)
