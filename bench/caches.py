@@ -76,6 +76,8 @@ def _serve(run: Run, reader: Worker, program: Program, *, is_slow: bool) -> None
             addresses[RAW] = stack.enter_context(raw_sender(body))
         _tables(run, reader, program, addresses)
         source = _updates(run, reader, program, 1 if is_slow else run.rounds)
+        if not is_slow:  # what is made once for all routers of a serial is no router's
+            reader.call(readers.read_table, program.address, source.digest)
         time.sleep(SETTLE_S)
         run.add(MEMORY, AT_REST, program.name, Unit.KIB, [memory_kib(program.pid, "VmRSS")])
         run.add(MEMORY, PEAK, program.name, Unit.KIB, [program.peaks.sum_kib])
