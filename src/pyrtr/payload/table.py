@@ -108,6 +108,23 @@ _NO_ANCHORS = np.empty(0, np.uint16)
 NO_FACTS = Facts(_NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_ANCHORS, _NO_ANCHORS)
 
 
+def endless(table: PayloadTable, anchor: str) -> Facts:
+    """Facts of a table of which no more is known: no entry ends by itself, and all VRPs are of one trust anchor."""
+
+    def never(count: int) -> Times:
+        return np.full(count, NEVER, np.int64)
+
+    return Facts(
+        never(len(table.ipv4)),
+        never(len(table.ipv6)),
+        never(len(table.router_keys)),
+        never(len(table.aspas)),
+        np.zeros(len(table.ipv4), np.uint16),
+        np.zeros(len(table.ipv6), np.uint16),
+        (anchor,),
+    )
+
+
 def unexpired(table: PayloadTable, facts: Facts, now: float) -> tuple[PayloadTable, Facts]:
     """What is left of a table at Unix time `now`: an entry ends when its `expires` is reached."""
     ipv4, ipv6 = facts.ipv4_expires > now, facts.ipv6_expires > now

@@ -9,11 +9,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from pyrtr import processes
 from pyrtr.errors import DeltaError, SourceError, StoreError
-from pyrtr.payload.table import NEVER, Facts, PayloadTable
+from pyrtr.payload.table import PayloadTable, endless
 from pyrtr.sources.follow.client import Client
 from pyrtr.sources.follow.copy import forward, proved
 from pyrtr.sources.follow.exchange import RawStep, keep_steps, read_steps, read_table, steps_of
@@ -109,7 +107,7 @@ class Copyist:
         is_whole: bool,
     ) -> Followed:
         assert self._client is not None
-        digest = table_file.write_table(Path(order.table), table, _no_facts(table))
+        digest = table_file.write_table(Path(order.table), table, endless(table, "unknown"))
         keep_steps(Path(order.steps), raw_steps)
         self._table = bytes.fromhex(standing.content), table
         return Followed(
@@ -121,23 +119,6 @@ class Copyist:
             received_bytes=self._client.received_bytes,
             seconds=time.perf_counter() - started,
         )
-
-
-def _no_facts(table: PayloadTable) -> Facts:
-    """Nothing ends by itself: when it does is the other's business, and a serial of its own."""
-
-    def times(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.full(count, NEVER, np.int64)
-
-    return Facts(
-        times(len(table.ipv4)),
-        times(len(table.ipv6)),
-        times(len(table.router_keys)),
-        times(len(table.aspas)),
-        np.zeros(len(table.ipv4), np.uint16),
-        np.zeros(len(table.ipv6), np.uint16),
-        ("unknown",),
-    )
 
 
 if __name__ == "__main__":

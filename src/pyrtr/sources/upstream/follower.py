@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from pyrtr.errors import SourceError, StoreError
-from pyrtr.payload.table import NEVER, Facts, PayloadTable
+from pyrtr.payload.table import endless
 from pyrtr.processes import end_with_parent
 from pyrtr.session.actions import Close, Note, Send
 from pyrtr.session.router import Confirmed, Held, Phase, RouterAction, RouterSession
@@ -135,7 +134,7 @@ class Follower:
         path = Path(self._order.folder, f"{self._order.prefix}{os.getpid()}-{self._file_count}.table")
         self._file_count += 1
         try:
-            self._digest = write_table(path, held.table, facts_of(held.table)).hex()
+            self._digest = write_table(path, held.table, endless(held.table, TRUST_ANCHOR)).hex()
         except StoreError as error:
             self._tell(Loss(str(error), _unix(self._session.deadline or self._session.connect_at)))
             return None
@@ -147,23 +146,6 @@ class Follower:
         if trouble is not None and next_attempt != self._told_attempt:
             self._told_attempt = next_attempt
             self._tell(Loss(trouble, _unix(next_attempt), self._has_told_set and self._session.held is None))
-
-
-def facts_of(table: PayloadTable) -> Facts:
-    """What an RTR cache tells of its entries besides the payload: nothing."""
-
-    def never(entries: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.full(entries, NEVER, np.int64)
-
-    return Facts(
-        never(len(table.ipv4)),
-        never(len(table.ipv6)),
-        never(len(table.router_keys)),
-        never(len(table.aspas)),
-        np.zeros(len(table.ipv4), np.uint16),
-        np.zeros(len(table.ipv6), np.uint16),
-        (TRUST_ANCHOR,),
-    )
 
 
 def _unix(moment: float) -> float:
