@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,7 +10,7 @@ from functools import partial
 
 from bench import peers, readers
 from bench.inputs import Source
-from bench.programs import Address, BenchError, Program, forget_peak, memory_kib, raw_sender, starting
+from bench.programs import Address, BenchError, Program, memory_kib, raw_sender, starting
 from bench.readers import Response
 from bench.report import PYRTR, RAW, Run, Unit
 from bench.worker import Worker, worker
@@ -19,8 +18,8 @@ from bench.worker import Worker, worker
 FLEET = 1_000
 LIMIT_S = 20.0
 START_S = 90.0
-SLOW_S = 3.0
-STALLED_S = 2.0
+SLOW_S = 1.0
+SLOW_START_S = 20.0
 SETTLE_S = 0.5
 
 FULL, CROWD, LOAD, MEMORY, UPDATE = "full-table", "crowd", "cold-start", "memory", "update"
@@ -28,7 +27,6 @@ FIRST_OCTET, END_OF_DATA, RATE, CPU = "to the first octet", "to End of Data", "r
 TO_DATA = "start of the program to the first payload"
 AT_REST, PEAK = "all processes, at rest", "all processes, peak"
 TO_NOTIFY, TO_LAST = "new source to the first Serial Notify", "first Serial Notify to the last End of Data"
-EXTRA, STALLED = "extra memory of 200 that read", "extra memory of 200 that ask and never read"
 
 
 def crowd_rate(count: int) -> str:
@@ -58,15 +56,15 @@ def _measure(run: Run, reader: Worker, name: str, start: Callable[[], AbstractCo
             moment = reader.call(readers.wait_for_table, program.address, time.monotonic() + START_S)
             loads.append(moment - program.started)
             cpus.append(program.cpu_s)
-            if len(loads) < run.rounds:
+            if len(loads) < (run.rounds if loads[0] < SLOW_START_S else 2):
                 continue
             run.add(LOAD, TO_DATA, name, Unit.SECONDS, loads)
             run.add(LOAD, CPU, name, Unit.SECONDS, cpus)
-            _serve(run, reader, program, is_slow=statistics.median(loads) > SLOW_S)
+            _serve(run, reader, program)
             return
 
 
-def _serve(run: Run, reader: Worker, program: Program, *, is_slow: bool) -> None:
+def _serve(run: Run, reader: Worker, program: Program) -> None:
     with contextlib.ExitStack() as stack:
         body = run.folder / "response" if program.name == PYRTR else None
         held = reader.call(readers.read_table, program.address, run.inputs.first.digest, body)
@@ -75,16 +73,12 @@ def _serve(run: Run, reader: Worker, program: Program, *, is_slow: bool) -> None
         if body is not None:
             addresses[RAW] = stack.enter_context(raw_sender(body))
         _tables(run, reader, program, addresses)
-        source = _updates(run, reader, program, 1 if is_slow else run.rounds)
-        if not is_slow:  # what is made once for all routers of a serial is no router's
-            reader.call(readers.read_table, program.address, source.digest)
+        source = _updates(run, reader, program, run.rounds if held.end_s < SLOW_S else 1)
         time.sleep(SETTLE_S)
         run.add(MEMORY, AT_REST, program.name, Unit.KIB, [memory_kib(program.pid, "VmRSS")])
         run.add(MEMORY, PEAK, program.name, Unit.KIB, [program.peaks.sum_kib])
         for count in run.crowds if program.name == PYRTR else run.peer_crowds:
             _crowd(run, reader, program, addresses, source, held.size, count)
-        if program.name == PYRTR:
-            _stalled(run, reader, program)
 
 
 def _tables(run: Run, reader: Worker, program: Program, addresses: dict[str, Address]) -> None:
@@ -138,10 +132,10 @@ def _crowd(
     """One run where that takes long, as many as of the others else."""
     rates: dict[str, list[float]] = {name: [] for name in addresses}
     firsts: dict[str, list[float]] = {name: [] for name in addresses}
-    extra_kib, cpu_s, done = 0.0, 0.0, count
+    cpu_s, done = 0.0, count
     for _ in range(run.rounds):
         for name, address in addresses.items():
-            before, before_s = _rest(program), program.cpu_s
+            before_s = program.cpu_s
             digest = run.inputs.first.digest if name == RAW else source.digest
             crowd = reader.call(readers.read_tables, address, size, count, digest, LIMIT_S)
             rates[name].append(crowd.octet_count / crowd.end_s)
@@ -149,7 +143,6 @@ def _crowd(
                 firsts[name].append(crowd.first_s)
             if name == program.name:
                 done = min(done, crowd.done_count)
-                extra_kib = max(extra_kib, memory_kib(program.pid, "VmHWM") - before)
                 cpu_s = (program.cpu_s - before_s) / (crowd.octet_count / size)
         if done < count:
             break
@@ -162,20 +155,3 @@ def _crowd(
         run.remark(
             f"{program.name}: {done:,} of {count:,} routers had all after {LIMIT_S:.0f} s; the rate is until then"
         )
-    if count == 200:
-        run.add(CROWD, EXTRA, program.name, Unit.KIB_PER_ROUTER, [extra_kib / count])
-
-
-def _stalled(run: Run, reader: Worker, program: Program) -> None:
-    before = _rest(program)
-    reader.call(readers.Idlers.ask_and_stall, program.address, 200)
-    time.sleep(STALLED_S)
-    extra_kib = memory_kib(program.pid, "VmHWM") - before
-    reader.call(readers.Idlers.close)
-    run.add(CROWD, STALLED, program.name, Unit.KIB_PER_ROUTER, [extra_kib / 200])
-
-
-def _rest(program: Program) -> int:
-    """What the program holds now; its peak starts again from there."""
-    forget_peak(program.pid)
-    return memory_kib(program.pid, "VmRSS")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import readers
-from bench.programs import Pyrtr, memory_kib, pyrtr, starting
+from bench.programs import Pyrtr, forget_peak, memory_kib, pyrtr, starting
 from bench.report import PYRTR, Run, Unit
 from bench.worker import Worker, worker
 from pyrtr.wire.enums import Version
@@ -25,6 +25,8 @@ AT_REST = "serving process at rest, images of versions 0 to 2 in use"
 AT_REST_ONE = "serving process at rest, image of version 1 in use"
 SUM_PEAK = "all processes at one moment, peak"
 INSIDE = "longest pause of the event loop while reloading, from inside"
+EXTRA, STALLED = "extra for each of 200 routers that read", "extra for each of 200 routers that ask and never read"
+CROWD, CROWD_S, STALLED_S = 200, 30.0, 2.0
 RELOADS = 2
 REST_S = 2.0
 POLL_EVERY_S = 0.02  # 50 times a second
@@ -55,7 +57,7 @@ def load(run: Run) -> None:
     for _ in range(run.rounds):
         decodes.append(_decode(first))
         with starting(run.folder, first) as program:
-            starts.append(program.wait_for("ready")[0] - program.started)
+            starts.append(program.wait_for("published")[0] - program.started)
             start_cpu.append(program.cpu_s)
     run.add(LOAD, DECODE, DECODER, Unit.SECONDS, decodes)
     run.add(LOAD, COLD, PYRTR, Unit.SECONDS, starts)
@@ -64,17 +66,20 @@ def load(run: Run) -> None:
         for change, source in run.inputs.later.items():
             laps, cpu = [], []
             turns = itertools.cycle((source.path, first))
-            for _ in range(max(2, run.rounds // 2 * 2)):  # there and back again
+            for _ in range(run.rounds + run.rounds % 2):  # there and back again
                 before = program.cpu_s
                 laps.append(program.reload(next(turns)))
                 cpu.append(program.cpu_s - before)
             run.add(LOAD, reload_name(change), PYRTR, Unit.SECONDS, laps)
             run.add(LOAD, f"{reload_name(change)}, processor time", PYRTR, Unit.SECONDS, cpu)
+            for stage, seconds in readers.durations(program.http_port).items():
+                run.add(LOAD, f"{reload_name(change)}, the last one: {stage}", PYRTR, Unit.SECONDS, [seconds])
 
 
 def memory(run: Run) -> None:
     """Memory of the serving process and of the compile process, through a start, full responses and reloads."""
     first, second = run.inputs.first, run.inputs.second
+    crowd_memory(run)
     with pyrtr(run.folder, first.path) as program, worker() as reader:
         run.add(MEMORY, "serving process, nothing asked yet", PYRTR, Unit.KIB, [memory_kib(program.pid, "VmRSS")])
         reader.call(readers.read_table, program.address, first.digest)
@@ -95,6 +100,31 @@ def memory(run: Run) -> None:
         run.add(MEMORY, "serving process, peak", PYRTR, Unit.KIB, [memory_kib(program.pid, "VmHWM")])
         run.add(MEMORY, "compile process, peak", PYRTR, Unit.KIB, [program.peaks.child_kib])
         run.add(MEMORY, SUM_PEAK, PYRTR, Unit.KIB, [program.peaks.sum_kib])
+
+
+def crowd_memory(run: Run) -> None:
+    """Memory of routers that read the whole table at once, and of such as ask for it and never read."""
+    digest = run.inputs.first.digest
+    with pyrtr(run.folder, run.inputs.first.path) as program, worker() as reader:
+        size = reader.call(readers.read_table, program.address, digest).size
+        before = _rest(program)
+        reader.call(readers.read_tables, program.address, size, CROWD, digest, CROWD_S)
+        extra = memory_kib(program.pid, "VmHWM") - before
+        run.add(MEMORY, EXTRA, PYRTR, Unit.KIB_PER_ROUTER, [extra / CROWD])
+    with pyrtr(run.folder, run.inputs.first.path) as program, worker() as reader:
+        reader.call(readers.read_table, program.address, digest)
+        before = _rest(program)
+        reader.call(readers.Idlers.ask_and_stall, program.address, CROWD)
+        time.sleep(STALLED_S)
+        stalled = memory_kib(program.pid, "VmHWM") - before
+        reader.call(readers.Idlers.close)
+        run.add(MEMORY, STALLED, PYRTR, Unit.KIB_PER_ROUTER, [stalled / CROWD])
+
+
+def _rest(program: Pyrtr) -> int:
+    """What the program holds now; its peak starts again from there."""
+    forget_peak(program.pid)
+    return memory_kib(program.pid, "VmRSS")
 
 
 def pause(run: Run) -> None:

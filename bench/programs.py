@@ -265,9 +265,9 @@ class Pyrtr(Program):
 def pyrtr(
     folder: Path, source: Path, settings: Mapping[str, str] | None = None, module: str = "pyrtr"
 ) -> Iterator[Pyrtr]:
-    """Start pyRTR with a copy of `source`, and hand it out when it is ready; stop it in the end."""
+    """Start pyRTR with a copy of `source`, and hand it out when that is published; stop it in the end."""
     with starting(folder, source, settings, module) as program:
-        program.wait_for("ready")
+        program.wait_for("published")  # what is waited for next must not be this one
         yield program
 
 

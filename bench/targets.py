@@ -83,7 +83,7 @@ def _beside_fastest(run: Run) -> float | None:
 
 
 def _extra(run: Run) -> float | None:
-    found = [run.find(caches.CROWD, what) for what in (caches.EXTRA, caches.STALLED)]
+    found = [run.find(loading.MEMORY, what) for what in (loading.EXTRA, loading.STALLED)]
     return max((kib for kib in found if kib is not None), default=None)
 
 
