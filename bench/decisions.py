@@ -43,7 +43,7 @@ from pyrtr.sources import ccr, rpki_client
 from pyrtr.sources.base import Reader
 from pyrtr.sources.fetch import http
 from pyrtr.sources.fetch.feed import DocumentFeed
-from pyrtr.sources.fetch.request import FetchTls, Limits, Request
+from pyrtr.sources.fetch.request import Limits, Request, SourceTls
 from pyrtr.sources.location import Location
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Generation, Store
@@ -335,13 +335,13 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 
 def _fetch(url: str, folder: Path, is_apart: bool) -> tuple[float, float, int, int]:
     async def apart() -> None:
-        found = await DocumentFeed(Location.parse(url), folder, FetchTls()).look(None)
+        found = await DocumentFeed(Location.parse(url), folder, SourceTls()).look(None)
         assert found is not None
         found.path.unlink()
 
     async def here() -> None:
         body = folder / "body"
-        await asyncio.to_thread(http.get, Request(url, {}, str(body), FetchTls(), Limits()))
+        await asyncio.to_thread(http.get, Request(url, {}, str(body), SourceTls(), Limits()))
         body.unlink()
 
     def child_peak() -> int:

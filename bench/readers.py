@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench import oracle
 from bench.programs import HOST, Address, BenchError
@@ -361,14 +360,9 @@ def durations(port: int) -> dict[str, float]:
     """How long each stage of the last load took, as `/healthz` says it."""
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_S)
     connection.request("GET", "/healthz")
-    return _member(json.loads(connection.getresponse().read()), "durations_s") or {}
-
-
-def _member(value: Any, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """The first member of this name, at whatever depth."""
-    if isinstance(value, dict):
-        return value.get(name) or next(filter(None, (_member(inner, name) for inner in value.values())), None)
-    return None
+    found: dict[str, float] = json.loads(connection.getresponse().read())["source"]["durations_s"]
+    connection.close()
+    return found
 
 
 def _trickle(ask: Callable[[], None], seconds: float, every_s: float) -> list[float]:

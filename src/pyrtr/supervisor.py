@@ -36,7 +36,7 @@ from pyrtr.server.tcp import Listener, bind
 from pyrtr.settings import Farewell, Settings
 from pyrtr.sources.base import Feed, protocol
 from pyrtr.sources.fetch.feed import DocumentFeed
-from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location, names_of
 from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
@@ -175,8 +175,7 @@ def _updater(
     settings: Settings, store: Store, publisher: Publisher, gate: Callable[[bool], None]
 ) -> tuple[Updater, list[Feed]]:
     """What brings the published payload up to date, and the feeds of its locations."""
-    files = (settings.source_ca, settings.source_cert, settings.source_key)
-    tls = FetchTls(*(None if path is None else str(path) for path in files))
+    tls = SourceTls.of(settings.source_ca, settings.source_cert, settings.source_key)
     ledger = Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial)
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
     if settings.datasource == follower.KIND:

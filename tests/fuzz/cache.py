@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from tests.conformance.harness import SAMPLE, Source, vrp
+from tests.fuzz.acts import play
 from tests.model_pdus import CACHE_RESPONSE, END_OF_DATA, ERROR_REPORT, Pdu, parse, pdu_length
 
 from pyrtr.payload.table import PayloadTable
@@ -20,20 +21,9 @@ NOT_READY = Source(PayloadTable.of(), is_ready=False)
 
 
 def cache(data: bytes) -> None:
-    """The first octet chooses the versions served and whether there is data; each further one is an act.
-
-    An octet below 192 is followed by a quarter as many octets of the router; the others are acts of the cache.
-    """
+    """The first octet chooses the versions served and whether there is data; the others are acts (see `play`)."""
     line = Line(*_versions((data or b"\0")[0]))
-    at = 1
-    while at < len(data):
-        act = data[at]
-        at += 1
-        if act < 192:
-            line.hear(data[at : at + act // 4])
-            at += act // 4
-        else:
-            line.act(act - 192)
+    play(data[1:], line.hear, line.act)
     line.finish()
 
 

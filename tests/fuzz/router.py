@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.fuzz.acts import play
 from tests.fuzz.readers import judge_table
 
 from pyrtr.session.actions import Close, Note, Send
@@ -12,23 +13,11 @@ from pyrtr.wire.pdu import ErrorReport, ResetQuery, SerialQuery
 
 
 def router(data: bytes) -> None:
-    """The first octet chooses the versions spoken; each further one is an act.
-
-    An octet below 192 is followed by a quarter as many octets of the cache; the others are acts of the connection and
-    of time.
-    """
+    """The first octet chooses the versions spoken; the others are acts: ours are of the connection and of time."""
     first = (data or b"\0")[0]
     lowest, highest = sorted((first % 3, first // 3 % 3))
     feed = Feed(Version(lowest), Version(highest))
-    at = 1
-    while at < len(data):
-        act = data[at]
-        at += 1
-        if act < 192:
-            feed.hear(data[at : at + act // 4])
-            at += act // 4
-        else:
-            feed.act(act - 192)
+    play(data[1:], feed.hear, feed.act)
 
 
 class Feed:

@@ -15,7 +15,7 @@ from tests.other import Other
 
 from pyrtr.errors import SourceError, StoreError
 from pyrtr.processes import Answer, Companion
-from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.follow.messages import Followed, Order
 
 
@@ -27,7 +27,7 @@ async def companion() -> AsyncIterator[Companion[Followed]]:
 
 
 def order(folder: Path, url: str = "http://127.0.0.1:1") -> Order:
-    return Order(url, FetchTls(), Limits(), None, 0.0, str(folder / "table"), str(folder / "steps"))
+    return Order(url, SourceTls(), Limits(), None, 0.0, str(folder / "table"), str(folder / "steps"))
 
 
 def pid(companion: Companion[Followed]) -> int:
@@ -57,11 +57,11 @@ async def test_one_process_answers_everything(companion, tmp_path):
 
 
 async def test_one_that_dies_is_a_reason_and_another_takes_over(companion, tmp_path):
-    assert await refused(companion, tmp_path) == "no connection: Connection refused"
+    assert await refused(companion, tmp_path) == "no connection: connection refused"
     first = pid(companion)
     os.kill(first, signal.SIGKILL)
     assert await refused(companion, tmp_path) == "the follow process was killed by SIGKILL"
-    assert await refused(companion, tmp_path) == "no connection: Connection refused"
+    assert await refused(companion, tmp_path) == "no connection: connection refused"
     assert pid(companion) != first
 
 

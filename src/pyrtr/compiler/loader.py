@@ -164,7 +164,7 @@ class Loader(Updater):
     async def _do(self, task: Task) -> None:
         """One task. Whatever goes wrong, what is published goes on being served."""
         try:
-            async with self._looks.bench:
+            async with self._looks.turn:
                 if task is Task.LOAD:
                     await self._load()
                 elif self.agenda.built_at is not None:

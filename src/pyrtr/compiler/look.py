@@ -54,7 +54,7 @@ class Looks:
         clock: Unix time. It is read after each wait: what has expired meanwhile must not come back.
 
     Attributes:
-        bench: held by who has a table made and decides on it, one at a time; free while a location is waited for.
+        turn: held by who has a table made and decides on it, one at a time; free while a location is waited for.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Looks:
         self._ledger = ledger
         self._policy = policy
         self._clock = clock
-        self.bench = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self._refused_slurm: bytes | None = None
         self._log = get_logger()
 
     async def look(self) -> Attempt:
-        """Look once, with the bench in hand. What was made lies at the ledger's new paths.
+        """Look once, with the turn in hand. What was made lies at the ledger's new paths.
 
         Raises:
             SourceError: no location gives anything.
@@ -120,13 +120,13 @@ class Looks:
         attempt.clean_up()
 
     @contextlib.asynccontextmanager
-    async def _free_bench(self) -> AsyncIterator[None]:
-        """Let others at the bench: nothing of ours lies on it."""
-        self.bench.release()
+    async def _without_turn(self) -> AsyncIterator[None]:
+        """Let others have their turn: nothing of ours lies at the new paths."""
+        self.turn.release()
         try:
             yield
         finally:
-            await self.bench.acquire()
+            await self.turn.acquire()
 
     async def _first_good(self, slurm: SlurmFound | None) -> Attempt:
         """The first place in order that gives fresh data, unless another is in use and it has yet to prove itself.
@@ -171,7 +171,7 @@ class Looks:
             SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
-        async with self._free_bench():
+        async with self._without_turn():
             found = await place.look(self._clock())
         try:
             attempt = await self._made({place: found}, slurm)
@@ -195,7 +195,7 @@ class Looks:
             SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
-        async with self._free_bench():
+        async with self._without_turn():
             looks = (place.look(self._clock()) for place in self.places)
             results = await asyncio.gather(*looks, return_exceptions=True)
         refusals: dict[Place, str] = {}
@@ -277,7 +277,7 @@ class Looks:
         if not self.slurm:
             return None
         try:
-            async with self._free_bench():
+            async with self._without_turn():
                 found = await self.slurm.look()
         except SourceError as error:
             self._refuse_slurm(str(error))

@@ -1,7 +1,6 @@
 """RTR over TLS (8210bis §9.2): who we are, whom we let in, and why not.
 
-BCP 195 (RFC 9325) applies: TLS 1.3, or 1.2 with forward secrecy and authenticated encryption. There are no session
-tickets, so that a certificate is checked whenever a router connects.
+There are no session tickets, so that a certificate is checked whenever a router connects.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from pyrtr.server.peers import Address, Peer, address_of
 from pyrtr.server.refusals import Reason
 from pyrtr.server.registry import Registry
 from pyrtr.server.turns import Turns
+from pyrtr.tls import server_context
 
 HANDSHAKE_TIMEOUT_S = 10.0
 # A handshake costs some 70 KiB. Those that are silent have their place for HANDSHAKE_TIMEOUT_S.
 MAX_HANDSHAKES = 1024
 MAX_HANDSHAKES_PER_ADDRESS = 256
-_TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 # What OpenSSL finds wrong with a certificate (X509_V_ERR_*).
 _REASONS = {
@@ -181,17 +180,13 @@ def _read(files: TlsFiles) -> _Identity:
     if not has_dns_name:
         # 8210bis §9.2: routers look for one, and never at the subject.
         get_logger().warning("our certificate has no dNSName: routers may refuse it", certificate=files.certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_TLS_1_2_CIPHERS)
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
-    context.num_tickets = 0
     _content(files.key, "TLS_KEY")
     try:
-        # OpenSSL would ask the terminal for a password.
-        context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
+        context = server_context(files.certificate, files.key)
     except OSError as error:
         raise TlsError(f"TLS_KEY={files.key}: not the key of TLS_CERT, in PEM without a password ({error})") from error
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
     if files.client_ca is not None:
         _require_certificates(context, files.client_ca)
     return _Identity(context, certificate.not_valid_after_utc.timestamp())

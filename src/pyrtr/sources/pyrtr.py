@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyrtr import processes
 from pyrtr.errors import SourceError
-from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.follow.messages import Followed, Order, Position
 from pyrtr.sources.location import Location
 
@@ -54,7 +54,7 @@ class PyrtrSource:
         stats: what an operator is told.
     """
 
-    def __init__(self, location: Location, tls: FetchTls, limits: Limits | None = None) -> None:
+    def __init__(self, location: Location, tls: SourceTls, limits: Limits | None = None) -> None:
         self.location = location
         self.stats = FollowStats()
         self._tls = tls

@@ -24,6 +24,7 @@ from pyrtr.errors import SourceError
 from pyrtr.logs import get_logger
 from pyrtr.processes import ending
 from pyrtr.sources.base import Found, Validators
+from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
 from pyrtr.sources.upstream.messages import AGAIN, Confirmation, Loss, Message, Order, Remark, Written
 
@@ -300,9 +301,7 @@ def feed(location: Location, folder: Path, options: Options) -> RtrFeed:
         prefix=f"rtr-{name}-",
         floor_s=min(FLOOR_S, options.reload),
         ceiling_s=options.reload,
-        ca=_text(options.source_ca),
-        cert=_text(options.source_cert),
-        key=_text(options.source_key),
+        tls=SourceTls.of(options.source_ca, options.source_cert, options.source_key),
         ssh_key=_text(options.source_ssh_key),
         known_hosts=_text(options.source_known_hosts),
     )

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from pyrtr.errors import PyrtrError
 from pyrtr.logs import get_logger
-
-# RFC 9325: forward secrecy and authenticated encryption; TLS 1.3 knows nothing else.
-_TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+from pyrtr.tls import server_context
 
 
 class HttpTlsError(PyrtrError):
@@ -45,14 +43,10 @@ class HttpTls:
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_TLS_1_2_CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
     try:
-        # Without the callback a key with a password would make the program ask for it on its terminal.
-        context.load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = getattr(error, "strerror", None) or error
+        context = server_context(certificate, key)
+    except OSError as error:
+        reason = error.strerror or error
         raise HttpTlsError(f"HTTP_TLS_CERT={certificate} with HTTP_TLS_KEY={key} can't be used: {reason}") from error
+    context.set_alpn_protocols(["http/1.1"])
     return context

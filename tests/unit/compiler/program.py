@@ -22,7 +22,7 @@ from pyrtr.payload.order import vrps_of
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.settings import Merge, OnStale
 from pyrtr.sources.fetch.feed import DocumentFeed
-from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Store
@@ -53,7 +53,7 @@ def replace(path: Path, body: bytes) -> None:
 def place(path: Path, folder: Path) -> Place:
     """A local file of rpki-client's."""
     location = Location("file", str(path))
-    return Place("RPKICLIENT", location, str(path), DocumentFeed(location, folder, FetchTls()))
+    return Place("RPKICLIENT", location, str(path), DocumentFeed(location, folder, SourceTls()))
 
 
 class Program:

@@ -21,7 +21,7 @@ from pyrtr.compiler.ledger import Ledger
 from pyrtr.errors import StoreError
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.settings import OnStale
-from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.follow.messages import Followed, Order, Position
 from pyrtr.sources.follow.worker import Copyist
 from pyrtr.sources.location import Location
@@ -39,7 +39,7 @@ class Source(PyrtrSource):
     """Does the work here, where it is done by a process."""
 
     def __init__(self, location: Location) -> None:
-        super().__init__(location, FetchTls())
+        super().__init__(location, SourceTls())
         self.copyist = Copyist()
 
     async def look(self, known: Position | None, table: Path, steps: Path) -> Followed:

@@ -16,14 +16,14 @@ from tests.quiet import direct, drive
 
 from pyrtr.errors import SourceError
 from pyrtr.sources.fetch.feed import DocumentFeed, FetchStats
-from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.location import Location
 
 BODY = b'{"roas": []}' + b" " * 1000
 
 
 def follow(location: object, folder: Path, limits: Limits | None = None) -> DocumentFeed:
-    return DocumentFeed(Location.parse(str(location)), folder, FetchTls(), limits)
+    return DocumentFeed(Location.parse(str(location)), folder, SourceTls(), limits)
 
 
 @pytest.fixture

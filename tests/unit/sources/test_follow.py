@@ -21,7 +21,7 @@ from pyrtr.payload.delta import difference
 from pyrtr.payload.history import Step
 from pyrtr.payload.serial import next_serial
 from pyrtr.payload.table import PayloadTable
-from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.follow import worker
 from pyrtr.sources.follow.copy import forward, proved
 from pyrtr.sources.follow.exchange import kept_steps, read_steps, read_table
@@ -47,7 +47,7 @@ class Copy:
         """One order, whose outcome is accepted."""
         self._count += 1
         self.table_path, self.steps_path = (self.folder / f"{name}-{self._count}" for name in ("table", "steps"))
-        order = Order(self.url, FetchTls(), LIMITS, self.known, 1.0, str(self.table_path), str(self.steps_path))
+        order = Order(self.url, SourceTls(), LIMITS, self.known, 1.0, str(self.table_path), str(self.steps_path))
         followed = self.copyist.follow(order)
         if (standing := followed.standing) is not None:
             table = str(self.table_path) if followed.digest else (self.known.table if self.known else "")

@@ -18,7 +18,7 @@ from tests.http_server import HttpServer, response
 
 from pyrtr.errors import SourceError
 from pyrtr.sources.fetch import http
-from pyrtr.sources.fetch.request import FetchTls, Limits, Request
+from pyrtr.sources.fetch.request import Limits, Request, SourceTls
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def get(url: str, folder: Path, **tls: Path | None) -> bytes:
     body = folder / "body"
     body.unlink(missing_ok=True)
     files = {name: None if path is None else str(path) for name, path in tls.items()}
-    http.get(Request(url, {}, str(body), FetchTls(**files), Limits()))
+    http.get(Request(url, {}, str(body), SourceTls(**files), Limits()))
     return body.read_bytes()
 
 
@@ -80,7 +80,7 @@ def test_a_certificate_for_another_host_is_refused(server, authority, tmp_path):
 
 def test_a_server_that_speaks_no_tls_is_left(authority, tmp_path):
     with HttpServer() as plain:
-        url, body, tls = f"https://127.0.0.1:{plain.port}/json", tmp_path / "body", FetchTls(ca=str(authority.file))
+        url, body, tls = f"https://127.0.0.1:{plain.port}/json", tmp_path / "body", SourceTls(ca=str(authority.file))
         with pytest.raises(SourceError, match=r"^no connection within 0.1 s$"):
             http.get(Request(url, {}, str(body), tls, Limits(connect_s=0.1)))
 
@@ -121,7 +121,7 @@ def test_files_that_can_not_be_used_are_a_reason(server, authority, tmp_path):
     empty.touch()
     url = server.url("/json")
     assert refusal(url, tmp_path, ca=missing).endswith(
-        "missing holds no certificates that can be read: No such file or directory"
+        "missing holds no certificates that can be read: no such file or directory"
     )
     assert refusal(url, tmp_path, ca=empty).startswith(
         f"SOURCE_CA: {empty} holds no certificates that can be read: TLS"

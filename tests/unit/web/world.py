@@ -27,7 +27,7 @@ from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, TcpDoor, bind
 from pyrtr.settings import Settings
 from pyrtr.sources.fetch.feed import DocumentFeed
-from pyrtr.sources.fetch.request import FetchTls
+from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
 from pyrtr.store.state import Store
 from pyrtr.web.app import Context, create_app
@@ -107,7 +107,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
     location = Location("file", "/data/json")
     loader = Loader(
-        [Place("RPKICLIENT", location, str(location), DocumentFeed(location, store.path, FetchTls()))],
+        [Place("RPKICLIENT", location, str(location), DocumentFeed(location, store.path, SourceTls()))],
         settings.merge,
         SlurmPlaces(settings.slurm, {}),
         Ledger(store, publisher, max_steps=10, initial_serial=None),

@@ -15,7 +15,7 @@ from pyrtr import processes
 from pyrtr.errors import SourceError
 from pyrtr.sources.base import Found, Validators
 from pyrtr.sources.fetch.file import Signature, examine, signature
-from pyrtr.sources.fetch.request import FetchTls, Limits, Reply, Request
+from pyrtr.sources.fetch.request import Limits, Reply, Request, SourceTls
 from pyrtr.sources.location import Location
 
 WATCH_INTERVAL_S = 0.5
@@ -50,7 +50,7 @@ class DocumentFeed:
 
     confirmed_at = expires_at = None
 
-    def __init__(self, location: Location, folder: Path, tls: FetchTls, limits: Limits | None = None) -> None:
+    def __init__(self, location: Location, folder: Path, tls: SourceTls, limits: Limits | None = None) -> None:
         self.stats = FetchStats()
         self._location = location
         self._folder = folder

@@ -6,7 +6,6 @@ libraries may hold the URL, and with it a password.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -18,7 +17,8 @@ import httpx
 
 from pyrtr.errors import SourceError
 from pyrtr.sources.fetch.compression import Coding, decompress
-from pyrtr.sources.fetch.request import FetchTls, Limits, Reply, Request
+from pyrtr.sources.fetch.connection import tls_context, words
+from pyrtr.sources.fetch.request import Limits, Reply, Request, SourceTls
 
 # Mirrors and load balancers take one or two.
 MAX_REDIRECTS = 5
@@ -53,34 +53,18 @@ def get(request: Request) -> Reply:
         raise SourceError(reason(error, request.limits)) from None
 
 
-def open_client(tls: FetchTls, limits: Limits) -> httpx.Client:
+def open_client(tls: SourceTls, limits: Limits) -> httpx.Client:
     """A client that keeps to the limits.
 
     Raises:
         SourceError: the files of TLS, or proxy variables of the environment, can't be used.
     """
     timeout = httpx.Timeout(limits.silence_s, connect=limits.connect_s)
-    context = _tls_context(tls)
+    context = tls_context(tls)
     try:
         return httpx.Client(headers=_HEADERS, timeout=timeout, verify=context)
     except (ValueError, ImportError, httpx.InvalidURL):
         raise SourceError("a proxy variable of the environment makes no sense: expected http://HOST:PORT") from None
-
-
-def _tls_context(tls: FetchTls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-    except OSError as error:
-        raise SourceError(f"SOURCE_CA: {tls.ca} holds no certificates that can be read: {_cause(error)}") from None
-    if tls.certificate is not None:
-        try:
-            # Nobody is there to be asked for a password.
-            context.load_cert_chain(tls.certificate, tls.key, password="")
-        except OSError as error:
-            names = " and ".join(filter(None, (tls.certificate, tls.key)))
-            reason = f"{names} hold no certificate with its key, unencrypted: {_cause(error)}"
-            raise SourceError(f"SOURCE_CERT, SOURCE_KEY: {reason}") from None
-    return context
 
 
 def _send(client: httpx.Client, url: str, conditions: list[tuple[bytes, bytes]]) -> httpx.Response:
@@ -180,10 +164,4 @@ def _cause(error: BaseException) -> str:
         if (cause := error.__cause__ or error.__context__) is None:
             return type(error).__name__
         error = cause
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not accepted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS: {error.reason}"
-        case _:
-            return error.strerror or type(error).__name__
+    return words(error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from pyrtr.sources.fetch.file import MAX_SOURCE_BYTES
 
 
-class FetchTls(msgspec.Struct, frozen=True):
+class SourceTls(msgspec.Struct, frozen=True):
     """How TLS is spoken with sources; files are read anew for every request, so that they may be renewed.
 
     Attributes:
@@ -18,6 +20,11 @@ class FetchTls(msgspec.Struct, frozen=True):
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
+
+    @classmethod
+    def of(cls, *files: Path | None) -> SourceTls:
+        """With these files, in the order of the attributes."""
+        return cls(*(None if file is None else str(file) for file in files))
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -50,7 +57,7 @@ class Request(msgspec.Struct, frozen=True):
     url: str
     known: dict[str, str]
     path: str
-    tls: FetchTls
+    tls: SourceTls
     limits: Limits
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from pyrtr.errors import SourceError
 from pyrtr.sources.fetch.http import open_client, reason
-from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.follow.messages import Position
 
 _WORDS_BYTES = 2000  # of an error, as many as are read
@@ -31,7 +31,7 @@ class Client:
             no whole answer, or none that can be used.
     """
 
-    def __init__(self, url: str, tls: FetchTls, limits: Limits) -> None:
+    def __init__(self, url: str, tls: SourceTls, limits: Limits) -> None:
         self.received_bytes = 0
         self._url = url.rstrip("/")
         self._limits = limits

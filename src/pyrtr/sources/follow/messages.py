@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from pyrtr.sources.fetch.request import FetchTls, Limits
+from pyrtr.sources.fetch.request import Limits, SourceTls
 
 _SessionId = Annotated[int, Meta(ge=0, le=2**16 - 1)]
 _Sessions = Annotated[tuple[_SessionId, ...], Meta(min_length=1, max_length=1024)]
@@ -77,7 +77,7 @@ class Order(msgspec.Struct, frozen=True):
     """
 
     url: str
-    tls: FetchTls
+    tls: SourceTls
     limits: Limits
     known: Position | None
     wait_s: float

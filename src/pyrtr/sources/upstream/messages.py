@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pyrtr.sources.fetch.request import SourceTls
+
 AGAIN = b"again\n"
 
 
@@ -19,7 +21,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         user, password: for SSH; it goes over standard input, since arguments and environment can be seen by others.
         folder, prefix: where table files are written, and what their names begin with. No name is used twice.
         floor_s, ceiling_s: bounds for the pause between queries, whatever the cache wishes.
-        ca, cert, key: for TLS: files of the CAs (None for the system's), of a client certificate and of its key.
+        tls: for TLS: see there.
         ssh_key, known_hosts: for SSH: files of a private key, and of the host keys that are trusted.
     """
 
@@ -32,9 +34,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     floor_s: float
     ceiling_s: float
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    tls: SourceTls = SourceTls()
     ssh_key: str | None = None
     known_hosts: str | None = None
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
-import ssl
 from typing import TYPE_CHECKING
 
 from pyrtr.errors import SourceError
+from pyrtr.sources.fetch.connection import tls_context, words
 from pyrtr.sources.upstream.messages import Order
 
 if TYPE_CHECKING:
+    import ssl
+
     import asyncssh
 
 READ_BYTES = 1 << 18
@@ -81,7 +82,7 @@ async def connect(order: Order) -> Connection:
                 case "rtr+ssh":
                     return await _connect_ssh(order)
                 case "rtr+tls":
-                    return await _connect_tcp(order, _tls_context(order))
+                    return await _connect_tcp(order, tls_context(order.tls))
                 case _:
                     return await _connect_tcp(order, None)
     except TimeoutError:
@@ -97,24 +98,6 @@ async def _connect_tcp(order: Order, tls: ssl.SSLContext | None) -> Connection:
     # 8210bis §9: keep-alives SHOULD be on.
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return Connection(reader, writer)
-
-
-def _tls_context(order: Order) -> ssl.SSLContext:
-    """Checks the cache's certificate against the CAs, and its name against the host; TLS 1.2 at least (RFC 9325)."""
-    try:
-        context = ssl.create_default_context(cafile=order.ca)
-    except OSError as error:
-        raise SourceError(f"SOURCE_CA: {order.ca} holds no certificates that can be read: {words(error)}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if order.cert is not None:
-        try:
-            # Nobody is there to be asked for a password.
-            context.load_cert_chain(order.cert, order.key, password="")
-        except OSError as error:
-            names = " and ".join(filter(None, (order.cert, order.key)))
-            reason = f"{names} hold no certificate with its key, unencrypted: {words(error)}"
-            raise SourceError(f"SOURCE_CERT, SOURCE_KEY: {reason}") from error
-    return context
 
 
 async def _connect_ssh(order: Order) -> Connection:
@@ -139,19 +122,3 @@ async def _connect_ssh(order: Order) -> Connection:
         connection.abort()
         raise
     return Connection(reader, writer, connection)
-
-
-def words(error: Exception) -> str:
-    """What went wrong, as short as it can be said."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not accepted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
-        case socket.gaierror():
-            return f"its name is not known: {error.strerror}"
-        case OSError() if error.errno:
-            place = f"{error.filename}: " if error.filename else ""
-            return place + os.strerror(error.errno).lower()
-        case _:
-            return str(error) or type(error).__name__
