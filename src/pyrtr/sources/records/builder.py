@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrtr.errors import PayloadError
-from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows
+from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, has_host_bits
 from pyrtr.payload.table import NEVER, Anchors, Facts, PayloadTable, Times, sort_unique
 from pyrtr.payload.values import MAX_ASN, MAX_PROVIDERS, Aspa, RouterKey
 from pyrtr.sources.base import Loaded
-from pyrtr.sources.records import fields
 from pyrtr.sources.records.fields import Flags, Octets
 
 ABSENT = -1
@@ -80,7 +79,7 @@ class Builder:
         is_kept = np.ones(len(addresses), np.bool_)
         for reason, is_bad in (
             ("prefix", ~records.is_good),
-            ("host_bits", fields.has_host_bits(addresses, np.where(records.is_good, lengths, 0))),
+            ("host_bits", has_host_bits(addresses, np.where(records.is_good, lengths, 0))),
             ("asn", (records.asns < 0) | (records.asns > MAX_ASN)),
             ("max_length", (max_lengths < lengths) | (max_lengths > size * 8)),
             ("expired", records.expires <= self._now),
