@@ -95,6 +95,7 @@ class Loader(Updater):
         if self.agenda.next_expiry <= now and not is_unfiltered:
             await self._do(Task.EXPIRE)
             self._ledger.is_silent |= self.agenda.next_expiry <= now
+        self.agenda.awaits_first_look = self._ledger.is_silent
         if not self._ledger.is_published:
             self._publish()
         self._note_recovered(self._ledger.current or generation)
@@ -193,6 +194,7 @@ class Loader(Updater):
             self.agenda.failed(self._clock())
             return
         finally:
+            self.agenda.awaits_first_look = False
             self._end_silence(self._clock())
         status.error = None
         status.last_success = now
