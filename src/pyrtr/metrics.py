@@ -248,6 +248,7 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
         for value, count in values.items():
             family.add_metric([value], count)
         yield family
+    yield GaugeMetricFamily("pyrtr_oversized_aspas", "ASPAs that are too large for a PDU.", status.oversized_aspas)
     durations = GaugeMetricFamily(
         "pyrtr_source_load_duration_seconds", "How long the last good look took, by stage.", labels=["stage"]
     )

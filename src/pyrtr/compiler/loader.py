@@ -105,7 +105,7 @@ class Loader(Updater):
         stored, sources = generation.stored, [place.share.source for place in self.places if place.share is not None]
         if sources:
             self.status.found = combined(sources)
-            self.status.counts = stored.table.counts
+            self.status.counts, self.status.oversized_aspas = stored.table.counts, generation.oversized_aspas
             self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
         self.slurm.status.applied(generation.slurm)
 
@@ -237,6 +237,8 @@ class Loader(Updater):
             if part.source.built_at > now + MAX_CLOCK_SKEW_S:
                 ahead_s = round(part.source.built_at - now)
                 self._log.warning("source is dated in the future", source=place.status.location, ahead_s=ahead_s)
+        if report.oversized_aspas:
+            self._log.warning("ASPAs are too large", count=report.oversized_aspas)
 
     def _is_held(self, report: Report, now: float) -> bool:
         """Whether the load is to wait for an operator's word (see `guard`)."""
@@ -315,10 +317,12 @@ class Loader(Updater):
         shares = () if current is None else current.shares
         slurm = None if current is None else current.slurm
         metadata = {} if current is None else current.metadata
+        oversized_aspas = 0 if current is None else current.oversized_aspas
         if attempt is not None:
             shares = self._next_shares(attempt, report)
             slurm = self._next_slurm(report)
             metadata = self._metadata(shares, attempt, report)
+            oversized_aspas = report.oversized_aspas
         candidate = Generation(
             session_ids={},
             serial=0,
@@ -334,6 +338,7 @@ class Loader(Updater):
             content=report.content,
             next_expiry=report.next_expiry,
             max_age_s=report.max_age_s if attempt is not None or current is None else current.max_age_s,
+            oversized_aspas=oversized_aspas,
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
         await ledger.commit(generation, () if step is None else (step,), task)
@@ -388,6 +393,7 @@ class Loader(Updater):
             place.used(is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
+        self.status.oversized_aspas = report.oversized_aspas
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
         self.slurm.status.applied(report.slurm)
