@@ -9,7 +9,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from pyrtr.compiler.agenda import Agenda, Policy
 from pyrtr.compiler.job import Task
@@ -153,12 +152,10 @@ class Follower(Updater):
         try:
             is_news = await self._look()
         except (SourceError, StoreError) as error:
-            return self._missed_one(error)
-        except asyncio.CancelledError:
-            raise
+            return await self._missed_one(error)
         except Exception as error:  # a bug: loud, but no reason to leave the routers
             self._log.exception("task failed", task=Task.LOAD)
-            return self._missed_one(SourceError(f"internal error: {error!r}"))
+            return await self._missed_one(SourceError(f"internal error: {error!r}"))
         finally:
             self._end_silence()
         self._misses = 0
@@ -304,10 +301,10 @@ class Follower(Updater):
     def _is_closed(self, now: float) -> bool:
         return self.status.divergence is not None or super()._is_closed(now)
 
-    def _missed_one(self, error: PyrtrError) -> float:
+    async def _missed_one(self, error: PyrtrError) -> float:
         """A look came to nothing: how long to wait until the next."""
         if str(error) != self.status.error:
-            self._missed(error)
+            await self._missed(error)
         else:  # said already
             self.status.failure_count += 1
         self._upstream.status.error = str(error)
@@ -343,7 +340,7 @@ def _position(current: Generation, tag: str) -> Position:
         sessions=_sessions(current),
         serial=current.serial,
         content=current.content,
-        table=str(Path(current.table_path)),
+        table=str(current.table_path),
     )
 
 

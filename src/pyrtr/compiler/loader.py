@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -170,8 +169,6 @@ class Loader(Updater):
                     await self._load()
                 elif self.agenda.built_at is not None:
                     await self._take_away(task, self.agenda.built_at)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # a bug: loud, but no reason to leave the routers
             self.status.error = f"internal error: {error!r}"
             self.agenda.failed(self._clock())
@@ -190,7 +187,7 @@ class Loader(Updater):
                 self.agenda.failed(now)
                 return
         except (SourceError, StoreError) as error:
-            self._missed(error)
+            await self._missed(error)
             self.agenda.failed(self._clock())
             return
         finally:
@@ -212,8 +209,8 @@ class Loader(Updater):
             self._log.debug("source not modified", source=self.status.location)
             return True
         try:
-            if self._is_held(report, now):
-                self._looks.discard(attempt)
+            if self._hold_back(report, now):
+                await self._looks.discard(attempt)
             elif self.agenda.policy.is_to_be_withdrawn(report.built_at, report.max_age_s, now):
                 if not await self._take_away(Task.WITHDRAW, report.built_at):
                     return False
@@ -223,13 +220,13 @@ class Loader(Updater):
                 self._release()
                 self.status.seconds = {**report.seconds, "total": time.perf_counter() - started}
         finally:
-            attempt.clean_up()
+            await attempt.clean_up()
         self._tell(attempt, report, now)
         return True
 
     def _tell(self, attempt: Attempt, report: Report, now: float) -> None:
         """What an operator should know of what was found."""
-        for place, part in zip(attempt.found, report.inputs, strict=True):
+        for place, part in attempt.parts.items():
             if part.source is None:
                 continue
             if part.source.dropped:
@@ -240,8 +237,8 @@ class Loader(Updater):
         if report.oversized_aspas:
             self._log.warning("ASPAs are too large", count=report.oversized_aspas)
 
-    def _is_held(self, report: Report, now: float) -> bool:
-        """Whether the load is to wait for an operator's word (see `guard`)."""
+    def _hold_back(self, report: Report, now: float) -> bool:
+        """Let the load wait for an operator's word if it has to (see `guard`); returns whether it does."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
         if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
             return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
@@ -288,7 +285,7 @@ class Loader(Updater):
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
-            self._ledger.store.discard_new()
+            await asyncio.to_thread(self._ledger.store.discard_new)
             self.status.expiry_error = str(error)
             if isinstance(error, StoreError):
                 self.status.storage_error = str(error)
@@ -319,9 +316,10 @@ class Loader(Updater):
         metadata = {} if current is None else current.metadata
         oversized_aspas = 0 if current is None else current.oversized_aspas
         if attempt is not None:
-            shares = self._next_shares(attempt, report)
+            shares = self._next_shares(attempt)
             slurm = self._next_slurm(report)
-            metadata = self._metadata(shares, attempt, report)
+            used = attempt.used
+            metadata = next(share.source.metadata for share in shares if share.key in used)  # of the first of them
             oversized_aspas = report.oversized_aspas
         candidate = Generation(
             session_ids={},
@@ -359,18 +357,13 @@ class Loader(Updater):
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
 
-    def _next_shares(self, attempt: Attempt, report: Report) -> tuple[ShareRecord, ...]:
+    def _next_shares(self, attempt: Attempt) -> tuple[ShareRecord, ...]:
         paths = self._ledger.store.new_paths()
         shares = (
             place.next_share(attempt.found[place], part, paths.share(self.places.index(place)))
-            for place, part in zip(attempt.found, report.inputs, strict=True)
+            for place, part in attempt.parts.items()
         )
         return tuple(share for share in shares if share is not None)
-
-    def _metadata(self, shares: tuple[ShareRecord, ...], attempt: Attempt, report: Report) -> Mapping[str, Any]:
-        """That of the first location in the table."""
-        used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
-        return next(share.source.metadata for share in shares if share.key in used)
 
     def _next_slurm(self, report: Report) -> SlurmRecord | None:
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
@@ -387,7 +380,7 @@ class Loader(Updater):
     def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
         """This is what is served now."""
         by_key = {share.key: share for share in shares}
-        used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
+        used = attempt.used
         for place in self.places:
             place.accepted(by_key.get(place.key))
             place.used(is_used=place.key in used)
