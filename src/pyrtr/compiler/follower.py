@@ -159,11 +159,10 @@ class Follower(Updater):
         finally:
             self._end_silence()
         self._misses = 0
-        status.error = place.error = status.divergence = None
-        status.last_success = place.last_success = self._clock()
-        status.success_count += 1
-        place.success_count += 1
-        place.unchanged_count += not is_news
+        now = self._clock()
+        status.divergence = None
+        status.succeeded(now)
+        place.succeeded(now, is_news=is_news)
         is_hasty = not is_news and not is_first and time.perf_counter() - started < IDLE_PAUSE_S
         return IDLE_PAUSE_S * random.uniform(0.5, 1.5) if is_hasty else 0.0
 
@@ -259,13 +258,7 @@ class Follower(Updater):
     def _note(self, generation: Generation) -> None:
         """What an operator is told of it."""
         self._upstream.built_at = generation.built_at
-        table = generation.stored.table
-        self.status.counts = {
-            "ipv4": len(table.ipv4),
-            "ipv6": len(table.ipv6),
-            "router_keys": len(table.router_keys),
-            "aspas": len(table.aspas),
-        }
+        self.status.counts = generation.stored.table.counts
         self.status.found = SourceReport(dict(generation.metadata), {}, {}, generation.built_at)
 
     def _publish_news(self, generation: Generation, change_count: int) -> None:
@@ -307,8 +300,7 @@ class Follower(Updater):
             await self._missed(error)
         else:  # said already
             self.status.failure_count += 1
-        self._upstream.status.error = str(error)
-        self._upstream.status.failure_count += 1
+        self._upstream.status.failed(str(error))
         pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self._misses, 30), MAX_PAUSE_S)
         self._misses += 1
         return pause_s * random.uniform(0.5, 1.0)

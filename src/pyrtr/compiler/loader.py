@@ -177,8 +177,7 @@ class Loader(Updater):
     # Looking
 
     async def _load(self) -> None:
-        status, now = self.status, self._clock()
-        status.last_attempt = now
+        self.status.last_attempt = self._clock()
         started = time.perf_counter()
         try:
             attempt = await self._looks.look()
@@ -193,9 +192,7 @@ class Loader(Updater):
         finally:
             self.agenda.awaits_first_look = False
             self._end_silence(self._clock())
-        status.error = None
-        status.last_success = now
-        status.success_count += 1
+        self.status.succeeded(now)
         self.agenda.loaded(now)
 
     # Judging

@@ -64,3 +64,14 @@ class SourceStatus:
     seconds: dict[str, float] = field(default_factory=dict)
     unproved_count: int = 0
     generation_counts: dict[Task, int] = field(default_factory=lambda: dict.fromkeys(Task, 0))
+
+    def succeeded(self, now: float) -> None:
+        """A look came to something, be it that nothing is new."""
+        self.error = None
+        self.last_success = now
+        self.success_count += 1
+
+    def failed(self, reason: str) -> None:
+        """A look came to nothing."""
+        self.error = reason
+        self.failure_count += 1

@@ -109,15 +109,14 @@ class Updater(ABC):
 
     async def _missed(self, error: PyrtrError) -> None:
         """A look came to nothing."""
-        status = self.status
-        status.error = str(error)
-        status.failure_count += 1
+        reason = str(error)
+        self.status.failed(reason)
         await asyncio.to_thread(self._ledger.store.discard_new)
         if isinstance(error, StoreError):
-            status.storage_error = status.error
-            self._log.error("state can't be stored", reason=status.error)
+            self.status.storage_error = reason
+            self._log.error("state can't be stored", reason=reason)
         else:
-            self._log.error("source refused", source=status.location, reason=status.error)
+            self._log.error("source refused", source=self.status.location, reason=reason)
 
     def _adopt(self, generation: Generation) -> None:
         next_expiry = generation.next_expiry

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +20,7 @@ import msgspec
 
 from pyrtr.errors import SourceError
 from pyrtr.logs import get_logger
-from pyrtr.processes import ending
+from pyrtr.processes import ending, spawn
 from pyrtr.sources.base import Found, Validators
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
@@ -166,10 +164,7 @@ class RtrFeed:
 
     async def _follow(self, trigger: Callable[[], None]) -> str:
         """Run one follower; why it ended."""
-        pipe = asyncio.subprocess.PIPE
-        # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
-        arguments = (sys.executable, "-P", "-m", "pyrtr.sources.upstream.follower", str(os.getpid()))
-        process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+        process = await spawn("pyrtr.sources.upstream.follower")
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
