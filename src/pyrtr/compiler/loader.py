@@ -22,11 +22,11 @@ from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
+from pyrtr.sources.fetch.feed import settled
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
 
-WATCH_INTERVAL_S = 0.5
 # A build time this far ahead is more than two clocks that differ a little.
 MAX_CLOCK_SKEW_S = 60.0
 
@@ -152,14 +152,11 @@ class Loader(Updater):
 
     async def watch(self) -> None:
         """Trigger a look whenever SLURM files are replaced, come or go (see `sources.fetch.feed` for the sources)."""
-        last = seen = await asyncio.to_thread(self.slurm.signatures)
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            now = await asyncio.to_thread(self.slurm.signatures)
-            if now == last and now != seen:
+        seen = await asyncio.to_thread(self.slurm.signatures)
+        async for now in settled(self.slurm.signatures):
+            if now != seen:
                 seen = now
                 self.trigger()
-            last = now
 
     async def _do(self, task: Task) -> None:
         """One task. Whatever goes wrong, what is published goes on being served."""
