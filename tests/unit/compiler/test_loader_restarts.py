@@ -94,6 +94,20 @@ def test_what_ended_meanwhile_is_never_served_again(start):
     assert program.publisher.current.history.serials == (FIRST_SERIAL,)
 
 
+def test_what_ended_meanwhile_and_can_not_be_taken_away_is_not_served_again(start, monkeypatch):
+    program = start()
+    program.load((*SMALL, MORE[-1]), expires=int(NOW) + 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "commit", no_room)
+        program.restart(after_s=100)
+        assert program.loader.status.expiry_error is not None
+        assert (program.serial, program.published) == (None, [])
+    program.offer(SMALL)
+    program.pass_time(6)
+    assert program.payload == set(SMALL)
+    assert [published.serial for published in program.published] == [0]
+
+
 @pytest.mark.parametrize("on_stale", OnStale)
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_a_restart_with_stale_data_looks_at_the_source_first(is_fresh, on_stale, start):
