@@ -123,7 +123,7 @@ def _keys(raw: _Keys) -> tuple[RouterKey, ...]:
 
 
 def _require_ascending(order: Sequence[Any], what: str) -> None:
-    """Routers are sent what comes twice here twice, and an order that is not the draft's.
+    """Otherwise routers would be sent duplicates, or an order that is not the draft's (8210bis §11.2).
 
     Raises:
         ValueError: it is not ascending, or not unique.
