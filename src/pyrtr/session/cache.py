@@ -46,6 +46,8 @@ MAX_PENDING = 8
 MAX_PDUS_PER_TURN = 16
 # Error Reports that do not end a session may be sent so often; nothing sensible sends more.
 MAX_NON_FATAL_REPORTS = 4
+# What is kept and logged of an Error Report's text, in characters. It may be 64 KiB long, and routers are thousands.
+MAX_TEXT = 512
 # 8210bis §7 invites a router that asked for too high a version to ask again; not for ever.
 MAX_REFUSALS = 4
 # How long a PDU may take from its first octet to its last. Octet by octet gains nothing.
@@ -82,7 +84,7 @@ class CacheSession:
         reset_queries, serial_queries: how many were received.
         full_responses, delta_responses, cache_resets, notifies: how many were sent, or begun.
         errors_sent, errors_received: Error Reports by code.
-        error_received: the last Error Report that the router sent.
+        error_received: the last Error Report that the router sent, its text cut to `MAX_TEXT`, without the copy.
         has_more: whether more was received than one turn works off: `proceed` is to be called in another.
     """
 
@@ -371,6 +373,7 @@ class CacheSession:
         except ProtocolError as error:
             return [self._dropped(f"malformed Error Report: {error.text}")]
         assert isinstance(report, ErrorReport)
+        report = ErrorReport(report.code, b"", report.text[:MAX_TEXT])
         self.error_received = report
         self.errors_received[report.code] += 1
         is_known = report.code <= HIGHEST_ERROR_CODE[version]
