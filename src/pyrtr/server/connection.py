@@ -194,8 +194,8 @@ class Connection(asyncio.Protocol):
             self._publisher.encode(response.image).add_done_callback(self._encoded)
 
     def _encoded(self, future: asyncio.Future[Image]) -> None:
-        if self._transport.is_closing() or future.cancelled():
-            return
+        if self._response is None or self._transport.is_closing() or future.cancelled():
+            return  # given up meanwhile
         error = future.exception()
         if error is None:
             self._send_response(future.result())
