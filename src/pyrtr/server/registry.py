@@ -24,6 +24,10 @@ MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
 
+# A router may send any of 65536 error codes: those that nobody assigned are counted as one.
+OTHER_CODE = "other"
+_CODES = frozenset(map(int, ErrorCode))
+
 
 class Registry:
     """The connected routers.
@@ -120,7 +124,7 @@ class Registry:
 def tally(connection: Connection) -> Counter[tuple[str, str]]:
     """One connection's counters by (what, kind)."""
     session = connection.session
-    return Counter(
+    counts = Counter(
         {
             ("queries", "reset"): session.reset_queries,
             ("queries", "serial"): session.serial_queries,
@@ -131,6 +135,8 @@ def tally(connection: Connection) -> Counter[tuple[str, str]]:
             ("bytes", "received"): connection.bytes_received,
             ("bytes", "sent"): connection.bytes_sent,
             **{("error_sent", str(int(code))): count for code, count in session.errors_sent.items()},
-            **{("error_received", str(code)): count for code, count in session.errors_received.items()},
         }
     )
+    for code, count in session.errors_received.items():
+        counts["error_received", str(code) if code in _CODES else OTHER_CODE] += count
+    return counts

@@ -94,3 +94,16 @@ async def test_a_router_that_gives_up_while_its_answer_is_encoded(faults: list[d
     assert faults == []
     assert not registry.sending
     publisher.close()
+
+
+async def test_codes_that_nobody_assigned_are_counted_as_one() -> None:
+    """Any router may send 65536 of them, one in each connection."""
+    registry = Registry(Publisher(published(large_table(10))), Version.V0, Version.V2)
+    for code in (2, 14, 255, 4711, 65535):
+        connection = registry.connect(Transport.TCP, PEER)
+        connection.connection_made(Wire())
+        connection.data_received(reset_query(2) + error_report(2, code))
+        connection.connection_lost(None)
+    counts = {code: count for (what, code), count in registry.totals.items() if what == "error_received"}
+    assert counts == {"2": 1, "other": 4}
+    registry.publisher.close()
