@@ -60,6 +60,7 @@ class Published:
     _resting: deque[SharedImage] = field(default_factory=lambda: deque(maxlen=MAX_RESTING_SNAPSHOTS), repr=False)
     _deltas: WeakValueDictionary[_From, SharedImage] = field(default_factory=WeakValueDictionary, repr=False)
     _resting_deltas: OrderedDict[_From, SharedImage] = field(default_factory=OrderedDict, repr=False)
+    _news: dict[_From, bool] = field(default_factory=dict, repr=False)
 
     @property
     def is_ready(self) -> bool:
@@ -110,8 +111,11 @@ class Published:
 
     def is_news(self, version: Version, serial: int) -> bool:
         """Whether a router of `version` that holds `serial` has anything to gain from asking."""
-        deltas = self.history.since(serial)
-        return deltas is None or any(is_visible(version, delta) for delta in deltas)
+        key = (version, serial)
+        if key not in self._news:  # most routers hold one of a few serials
+            deltas = self.history.since(serial)
+            self._news[key] = deltas is None or any(is_visible(version, delta) for delta in deltas)
+        return self._news[key]
 
 
 def _total_bytes(images: Mapping[_From, SharedImage]) -> int:

@@ -9,11 +9,13 @@ import pytest
 from tests.examples import NASTY
 from tests.unit.web.world import large_table, published
 
+from pyrtr.payload.delta import Delta
 from pyrtr.payload.table import PayloadTable
-from pyrtr.payload.values import VRP
+from pyrtr.payload.values import VRP, Aspa
 from pyrtr.server import publisher
 from pyrtr.server.publisher import MAX_DELTA_BYTES, MAX_DELTA_IMAGES, MAX_RESTING_SNAPSHOTS, Published
 from pyrtr.wire.enums import Version
+from pyrtr.wire.image import is_visible
 
 TABLE = PayloadTable.of(NASTY)
 
@@ -67,3 +69,19 @@ def test_deltas_that_are_being_sent_are_bounded(monkeypatch: pytest.MonkeyPatch)
     assert [image is not None for image in sending] == [True, True, True, False, False, False, False, False]
     sending.clear()
     assert current.delta(Version.V2, current.history.serials[0]) is not None
+
+
+def test_what_is_news_is_found_out_once(monkeypatch: pytest.MonkeyPatch):
+    """Ten thousand routers are told of a publication, and most of them hold one of a few serials."""
+    current = published(*(PayloadTable.of([Aspa(64496, (asn,))]) for asn in range(1, 101)))
+    looked_at: list[Delta] = []
+
+    def look(version: Version, delta: Delta) -> bool:
+        looked_at.append(delta)
+        return is_visible(version, delta)
+
+    monkeypatch.setattr(publisher, "is_visible", look)
+    for _ in range(1000):
+        assert not current.is_news(Version.V1, current.history.serials[0])
+        assert current.is_news(Version.V2, current.history.serials[0])
+    assert len(looked_at) == 99 + 1
