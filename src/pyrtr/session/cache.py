@@ -235,13 +235,8 @@ class CacheSession:
         return []
 
     def fail(self, error: ProtocolError) -> list[Action]:
-        """Report an error at the next place where a PDU may stand, and close. For faults of our own: code 1."""
-        if self.phase is Phase.CLOSED:
-            return []
-        if self.phase is Phase.RESPONDING and error.code is not ErrorCode.INTERNAL_ERROR:
-            self._pending.append(error)
-            return []
-        return self._report(error)
+        """Report a fault of our own, code 1, in the place of a response of which nothing was sent, and close."""
+        return [] if self.phase is Phase.CLOSED else self._report(error)
 
     def _advance(self, source: PayloadSource, now: float) -> list[Action]:
         """Do whatever can be done now: answer what waits, then read on."""
