@@ -21,7 +21,7 @@ from tests.carriers import TCP, Carrier
 from tests.inputs import SMALL, Payload, rpki_client_bytes
 from tests.model_router import Address, Router
 
-START_S = 30.0  # a cold start on a busy machine
+START_S = 60.0  # a cold start on a busy machine
 WAIT_S = 30.0  # a load on a busy machine
 STOP_S = 10.0
 POLL_S = 0.02
