@@ -23,6 +23,7 @@ MAX_SLICE_BYTES = 2**20
 MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
+_CLOSED = "no router is served for now"
 
 # A router may send any of 65536 error codes: those that nobody assigned are counted as one.
 OTHER_CODE = "other"
@@ -69,7 +70,7 @@ class Registry:
         self.connections.add(connection)
         self._is_empty.clear()
         if not self._is_open:  # its handshake was under way
-            asyncio.get_running_loop().call_soon(connection.leave, None)
+            asyncio.get_running_loop().call_soon(connection.leave, None, _CLOSED)
 
     def remove(self, connection: Connection) -> None:
         """The router is gone."""
@@ -94,13 +95,13 @@ class Registry:
         self._is_open = is_open
         if not is_open:
             for connection in list(self.connections):
-                connection.leave(None)
+                connection.leave(None, _CLOSED)
 
     async def leave(self, farewell: ErrorCode | None, *, timeout_s: float) -> None:
         """Part from all routers: what is under way may finish within `timeout_s`, the rest is cut off then."""
         self._is_open = False
         for connection in list(self.connections):
-            connection.leave(farewell)
+            connection.leave(farewell, "the cache is stopping")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_empty.wait(), timeout_s)
         for connection in list(self.connections):

@@ -111,7 +111,7 @@ class CacheSession:
         self._notified: State | None = None
         self._notify_allowed_at = 0.0
         self._farewell: ErrorCode | None = None
-        self._is_leaving = False
+        self._leave_reason: str | None = None  # set once the cache is going away
         self._deadline: float | None = None
         self._blocked_until: float | None = None
         self._pdu_due_at: float | None = None  # set while one has begun that is not there whole
@@ -222,13 +222,14 @@ class CacheSession:
             case Phase.CLOSED:
                 return []
 
-    def leave(self, farewell: ErrorCode | None) -> list[Action]:
+    def leave(self, farewell: ErrorCode | None, reason: str = "the cache is stopping") -> list[Action]:
         """The cache is going away: say so to a version 2 router (8210bis §8.5, §8.6) and close.
 
         Args:
             farewell: Cache Restart, Cache Shutdown, or None to say nothing.
+            reason: why, in words.
         """
-        self._farewell, self._is_leaving = farewell, True
+        self._farewell, self._leave_reason = farewell, reason
         self._pending.clear()
         if self.phase in (Phase.OPENING, Phase.READY, Phase.WAITING):
             return self._take_leave()
@@ -244,7 +245,7 @@ class CacheSession:
         self.has_more = is_partial = False
         taken = 0
         while self.phase is not Phase.CLOSED:
-            if self.phase is not Phase.RESPONDING and self._is_leaving:
+            if self.phase is not Phase.RESPONDING and self._leave_reason is not None:
                 actions += self._take_leave()
                 continue
             if self.phase is not Phase.RESPONDING and self._pending and not self._waits(source, now):
@@ -447,10 +448,11 @@ class CacheSession:
         return encode(self._report_version(report.erroneous_pdu), report)
 
     def _take_leave(self) -> list[Action]:
+        assert self._leave_reason is not None
         actions: list[Action] = []
         if self.version is Version.V2 and self._farewell is not None:
-            actions.append(Send(self._encoded_error(ErrorReport(self._farewell, b"", "the cache is stopping"))))
-        return [*actions, self._closed("the cache is stopping")]
+            actions.append(Send(self._encoded_error(ErrorReport(self._farewell, b"", self._leave_reason))))
+        return [*actions, self._closed(self._leave_reason)]
 
     def _dropped(self, reason: str) -> Close:
         """The router has ended the session: in mid-response there is nobody any more to take the rest."""
