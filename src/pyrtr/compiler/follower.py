@@ -224,6 +224,9 @@ class Follower(Updater):
             upstream=self._upstream.key,
         )
         await self._commit(generation, steps)
+        if not followed.is_whole:
+            for step in steps:
+                self.status.changed(step.delta)
         self._publish_news(generation, followed.change_count)
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:

@@ -344,6 +344,8 @@ class Loader(Updater):
             self._took(attempt, report, shares)
         if is_changed or not ledger.is_published:
             self.status.generation_counts[task] += 1
+            if step is not None:
+                self.status.changed(step.delta)
             self._publish()
             self._log.info(
                 "published", cause=task, serial=generation.serial, changes=report.change_count, **report.counts
