@@ -285,6 +285,7 @@ def _watch_signals(loader: Updater, doors: Doors, tls: HttpTls | None) -> asynci
 
 
 def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
+    get_logger().info("reload asked for")
     doors.reload()
     if tls is not None:
         tls.reload()

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from tests.examples import NASTY, aspa, key, vrp
+from tests.examples import aspa, key, vrp
 from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World, published, world
 
-from pyrtr.compiler.place import Place
 from pyrtr.compiler.status import SourceStatus
-from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version, render
+from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version
 from pyrtr.payload.table import PayloadTable
-from pyrtr.server.connection import Transport
-from pyrtr.server.doors import Doors
-from pyrtr.server.refusals import Reason
 from pyrtr.settings import Settings
 from pyrtr.sources.base import SourceReport
-from pyrtr.store.database import ShareRecord
 from pyrtr.wire.enums import ErrorCode, PduType, Version
 from pyrtr.wire.pdu import ErrorReport, ResetQuery, SerialQuery
 
@@ -247,46 +237,9 @@ async def test_more_routers_than_one_slice(monkeypatch):
 async def test_sums_are_their_own():
     """Counting must not touch what the registry counts."""
     async with world(published(*TABLES)) as running:
-        totals = Counter({("queries", "reset"): 1})
+        totals = running.context.registry.totals = Counter({("queries", "reset"): 1})
         await running.router(ResetQuery(), until=PduType.END_OF_DATA)
-        sums = RouterSums(totals)
+        sums = RouterSums(running.context.registry, PUBLISHED_AT)
         sums.add(running.context.registry.connections)
         assert sums.counts["queries", "reset"] == 2
         assert totals == {("queries", "reset"): 1}
-
-
-async def test_every_metric_is_documented_with_its_type_and_labels():
-    async with world(published(PayloadTable.of(), PayloadTable.of(NASTY))) as running:
-        status = running.context.loader.status
-        status.last_attempt = status.last_success = PUBLISHED_AT
-        loaded(status)
-        (place,) = running.context.loader.places
-        assert isinstance(place, Place)
-        place.share = ShareRecord("", "", b"", {}, FOUND)
-        place.feed.details = lambda: {"http_status": 304}  # type: ignore[method-assign]
-        running.context.loader.slurm.status.filtered = running.context.loader.slurm.status.added = {"file": {"vrps": 1}}
-        running.context.registry.refusals.refuse(Transport.TLS, Reason.EXPIRED, "192.0.2.1:1")
-        doors = cast("Doors", SimpleNamespace(certificate_expires_at=PUBLISHED_AT))
-        text = render(replace(running.context, doors=doors), RouterSums({}), "")[0].decode()
-    exposed = {}
-    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
-        labels = {label for sample, found in samples_with_labels(text) if sample == name for label in found}
-        exposed[name] = (kind, labels)
-    documented: dict[str, tuple[str, set[str]]] = {}
-    for line in (Path(__file__).parents[2] / "docs" / "metrics.md").read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 4 and cells[0].startswith("`"):
-            labels = {part.strip().split("`")[1] for part in label_parts(cells[2])}
-            documented |= dict.fromkeys(re.findall("`([^`]+)`", cells[0]), (cells[1], labels))
-    assert documented == exposed
-
-
-def label_parts(cell: str) -> list[str]:
-    """The labels of a cell such as "`a`: `x`, `y`; `b`" or "`a`, `b`"."""
-    parts = cell.split(";") if ":" in cell else cell.split(",")
-    return [part for part in parts if part.strip()]
-
-
-def samples_with_labels(text: str) -> Iterator[tuple[str, set[str]]]:
-    for (name, labels), _ in samples(text):
-        yield name, {label for label, _ in labels}

@@ -162,9 +162,9 @@ class Follower(Updater):
         finally:
             self._end_silence()
         self._misses = 0
-        status.error = place.error = status.divergence = None
+        self._succeeded()
+        place.error = status.divergence = None
         status.last_success = place.last_success = self._clock()
-        status.success_count += 1
         place.success_count += 1
         place.unchanged_count += not is_news
         is_hasty = not is_news and not is_first and time.perf_counter() - started < IDLE_PAUSE_S
@@ -257,7 +257,7 @@ class Follower(Updater):
 
     async def _commit(self, generation: Generation, steps: Sequence[Step]) -> None:
         await self._ledger.commit(generation, steps, Task.LOAD)
-        self.status.storage_error = None
+        self._stored()
         self._adopt(generation)
         self._upstream.status.is_used = True
         self._note(generation)
