@@ -1,9 +1,11 @@
-"""Metrics: their names, what they count, and that their documentation is complete."""
+"""Metrics: their names, and what they count. That their documentation is complete `tests/monitoring` sees to."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -12,8 +14,12 @@ from tests.examples import aspa, key, vrp
 from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World, published, world
 
 from pyrtr.compiler.status import SourceStatus
+from pyrtr.histogram import Histogram
 from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version
+from pyrtr.payload.delta import difference
 from pyrtr.payload.table import PayloadTable
+from pyrtr.pulse import INTERVAL_S
+from pyrtr.session.actions import Parting
 from pyrtr.settings import Settings
 from pyrtr.sources.base import SourceReport
 from pyrtr.wire.enums import ErrorCode, PduType, Version
@@ -54,7 +60,7 @@ def samples(text: str) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]],
             yield (sample.name, frozenset(sample.labels.items())), sample.value
 
 
-def value(found: Samples, name: str, **labels: str) -> float:
+def value(found: Samples, name: str, /, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
@@ -243,3 +249,148 @@ async def test_sums_are_their_own():
         sums.add(running.context.registry.connections)
         assert sums.counts["queries", "reset"] == 2
         assert totals == {("queries", "reset"): 1}
+
+
+async def test_what_routers_hold():
+    async with world(published(*TABLES)) as running:
+        await running.router()
+        for _ in range(3):
+            await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        await until(lambda: sum(each.synced_at is not None for each in running.context.registry.connections), 3)
+        running.context.publisher.publish(published(*TABLES, TABLES[0]))
+        behind, lagging, current = (each for each in running.context.registry.connections if each.synced_at is not None)
+        assert behind.synced_at is not None
+        lagging.synced_at = behind.synced_at - 3601
+        current.session.held = running.context.publisher.current.state(Version.V1)
+        found = await scrape(running)
+    for sync, count in (("none", 1), ("current", 1), ("behind", 1), ("lagging", 1)):
+        assert value(found, "pyrtr_sync_routers", sync=sync) == count
+    assert value(found, "pyrtr_sync_duration_seconds_count", kind="full") == 3
+    assert value(found, "pyrtr_sync_duration_seconds_bucket", kind="full", le="+Inf") == 3
+    assert value(found, "pyrtr_sync_duration_seconds_sum", kind="full") > 0
+
+
+async def until(count: Callable[[], int], wanted: int) -> None:
+    """A router has its answer a moment before we have done with it."""
+    while count() < wanted:  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(0)
+
+
+async def test_why_routers_left():
+    async with world(published(*TABLES)) as running:
+        await running.router(ResetQuery(), SerialQuery(1, 1), until=PduType.ERROR_REPORT)
+        await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        for writer in running.routers:
+            writer.close()
+        partings = running.context.registry.partings
+        await until(partings.total, 2)
+        found = await scrape(running)
+    reasons = {dict(labels)["reason"]: count for (name, labels), count in found.items() if "disconnects" in name}
+    assert reasons == dict.fromkeys(Parting, 0.0) | {"protocol_error": 1, "router_closed": 1}
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+async def test_each_router_only_where_that_is_asked_for(is_wanted):
+    async with world(published(*TABLES), Settings(router_metrics=is_wanted)) as running:
+        address = await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        host, _, port = address.rpartition(":")
+        connection = running.connection(address)
+        assert connection is not None
+        await until(lambda: int(connection.synced_at is not None), 1)
+        connection.session.error_received = ErrorReport(4711, b"", "")
+        found = await scrape(running)
+    names = {name for name, labels in found if ("router", host) in labels}
+    assert bool(names) is is_wanted
+    if is_wanted:
+        who = {"router": host, "port": port}
+        assert value(found, "pyrtr_router_info", **who, transport="tcp", version="V1") == 1
+        assert value(found, "pyrtr_router_serial", **who) == FIRST_SERIAL + 1
+        assert value(found, "pyrtr_router_behind_seconds", **who) == 0
+        assert value(found, "pyrtr_router_queries_total", **who, kind="reset") == 1
+        assert value(found, "pyrtr_router_last_error_info", **who, code="4711", name="unassigned") == 1
+
+
+async def test_changes():
+    delta = difference(*TABLES)
+    other = difference(TABLES[1], PayloadTable.of([aspa(64496, 64498)]))
+    async with world(published(*TABLES)) as running:
+        for change in (delta, other):
+            running.context.loader.status.changed(change)
+        found = await scrape(running)
+    changes = {
+        (labels["action"], labels["kind"]): count
+        for labels, count in ((dict(labels), count) for (name, labels), count in found.items() if "changes" in name)
+        if count
+    }
+    came = {("announce", "ipv6"), ("announce", "router_keys"), ("announce", "aspas")}
+    went = {("withdraw", "ipv4"), ("withdraw", "ipv6"), ("withdraw", "router_keys"), ("replace", "aspas")}
+    assert changes == dict.fromkeys(came | went, 1.0)
+
+
+async def test_the_state_folder_and_its_disk(tmp_path):
+    (tmp_path / "damaged").mkdir()
+    for name in ("table-1", "damaged/table-0"):
+        (tmp_path / name).write_bytes(bytes(1000))
+    async with world(published(), Settings(state=tmp_path)) as running:
+        found = await scrape(running)
+        running.context.loader.status.state_error = "no room"
+        broken = await scrape(running)
+    assert value(found, "pyrtr_state_bytes") == 2000
+    assert 0 < value(found, "pyrtr_state_free_bytes") < value(found, "pyrtr_state_filesystem_bytes")
+    assert (value(found, "pyrtr_state_kept"), value(broken, "pyrtr_state_kept")) == (1, 0)
+    async with world(published(), Settings(state=None)) as running:
+        assert not any(name.startswith("pyrtr_state") for name, _ in await scrape(running))
+
+
+async def test_processes_that_it_has_started():
+    async with world(published()) as running:
+        before = await scrape(running)
+        child = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+        found = await scrape(running)
+        child.kill()
+        await child.wait()
+    assert value(found, "pyrtr_child_processes") == value(before, "pyrtr_child_processes") + 1
+    assert value(found, "pyrtr_child_memory_bytes") > value(before, "pyrtr_child_memory_bytes")
+
+
+async def test_the_event_loop_is_late():
+    async with world(published()) as running:
+        pulse = running.context.pulse
+        beating = asyncio.create_task(pulse.run())
+        await asyncio.sleep(0)
+        time.sleep(INTERVAL_S + 0.06)  # noqa: ASYNC251 - it holds up the loop
+        await until(lambda: int(pulse.lags.sum > 0), 1)
+        beating.cancel()
+        found = await scrape(running)
+    assert value(found, "pyrtr_event_loop_lag_seconds_count") == 1
+    assert value(found, "pyrtr_event_loop_lag_seconds_bucket", le="0.05") == 0
+    assert value(found, "pyrtr_event_loop_lag_seconds_sum") >= 0.06
+
+
+def test_histograms():
+    histogram = Histogram((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 7.0):
+        histogram.observe(seconds)
+    assert histogram.buckets() == [("0.1", 2), ("1.0", 3), ("+Inf", 4)]
+    assert histogram.sum == pytest.approx(7.65)
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "is_compressed"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("gzip;q=0.001", True),
+        ("identity", False),
+        ("x-gzip", False),
+        ("", False),
+    ],
+)
+async def test_compression(accept_encoding, is_compressed):
+    async with world(published(*TABLES)) as running:
+        reply = await running.client.get("/metrics", headers={"accept-encoding": accept_encoding})
+    assert (reply.headers.get("content-encoding") == "gzip") is is_compressed
+    assert "accept-encoding" in reply.headers["vary"]
+    assert "pyrtr_healthy 1.0" in reply.text
