@@ -99,8 +99,12 @@ class Updater(ABC):
 
     async def _recovered(self, upstream: str = "") -> Generation | None:
         """What the last run left (see `Ledger.recover`)."""
+        left = self._ledger.store.recovered
         try:
-            return await self._ledger.recover(upstream)
+            generation = await self._ledger.recover(upstream)
+            if generation is None and left is not None:
+                self._log.warning("state of another source is not used", serial=left.serial)
+            return generation
         except StoreError as error:
             self.status.storage_error = str(error)
             self._log.error("state can't be stored", reason=str(error))

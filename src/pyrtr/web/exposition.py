@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import time
 
@@ -19,13 +20,15 @@ GZIP_LEVEL = 1
 def routes(context: Context) -> APIRouter:
     """The endpoint."""
     router = APIRouter()
+    turn = asyncio.Lock()  # that of thousands of routers takes a second: one at a time leaves the event loop its share
 
     @router.api_route("/metrics", methods=METHODS)
     async def metrics(request: Request) -> Response:
         sums = RouterSums(context.registry, time.time())
         async for connections in in_slices(list(context.registry.connections)):
             sums.add(connections)
-        body, content_type = await run_in_threadpool(render, context, sums, request.headers.get("accept", ""))
+        async with turn:
+            body, content_type = await run_in_threadpool(render, context, sums, request.headers.get("accept", ""))
         headers = {"cache-control": "no-store", "content-type": content_type, "vary": "accept, accept-encoding"}
         if _takes_gzip(request.headers.get("accept-encoding", "")):
             body = await run_in_threadpool(gzip.compress, body, GZIP_LEVEL)
