@@ -13,6 +13,8 @@ import pytest
 import yaml
 from tests.monitoring.cases import CASES, MORE, Series
 
+from pyrtr.session.actions import Parting
+
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "monitoring" / "alerts.yml"
 RULES: list[dict[str, Any]] = [
@@ -112,3 +114,13 @@ def test_it_says_what_is_wrong_and_where_to_read_on(rule):
     headings = re.findall(r"^#+ (.*)$", (ROOT / document).read_text(), re.MULTILINE)
     assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert "{{ $labels.instance }}" in rule["annotations"]["summary"]
+
+
+def test_the_document_lists_every_alert_with_its_severity():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs" / "monitoring.md").read_text(), re.MULTILINE)
+    assert rows == [(rule["alert"], rule["labels"]["severity"]) for rule in RULES]
+
+
+def test_the_document_lists_every_parting():
+    rows = re.findall(r"^\| `(\w+)` \| [^|]* \|$", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
+    assert set(Parting) <= set(rows)

@@ -209,15 +209,18 @@ async def test_the_process_and_the_build():
     ],
 )
 async def test_formats(accept, content_type):
-    async with world(published(*TABLES)) as running:
-        status = running.context.loader.status
-        loaded(status)
+    async with world(published(*TABLES), Settings(router_metrics=True)) as running:
+        await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        loaded(running.context.loader.status)
         reply = await running.client.get("/metrics", headers={"accept": accept})
     assert reply.status_code == 200
     assert reply.headers["content-type"].startswith(content_type)
     parse = parse_openmetrics if "openmetrics" in content_type else parse_text
     names = [sample.name for family in parse(reply.text) for sample in family.samples]
-    assert {"clients", "rpki_v0_serial_total", "pyrtr_build_info", "pyrtr_source_vrps"} <= set(names)
+    assert {"clients", "rpki_v0_serial_total", "pyrtr_build_info", "pyrtr_source_vrps", "pyrtr_router_info"} <= set(
+        names
+    )
+    assert not any(name.endswith("_created") for name in names)
 
 
 def test_anchors_beyond_number():
@@ -272,8 +275,9 @@ async def test_what_routers_hold():
 
 async def until(count: Callable[[], int], wanted: int) -> None:
     """A router has its answer a moment before we have done with it."""
-    while count() < wanted:  # noqa: ASYNC110 - no event tells
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while count() < wanted:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
 
 
 async def test_why_routers_left():
