@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 NOT_YET_KNOWN = (
-    "ROUTER_METRICS", "FLEET", "FLEET_NAME",
+    "FLEET", "FLEET_NAME",
 )  # fmt: skip
 """Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
 
@@ -235,6 +235,10 @@ class Settings(BaseSettings):
     http_tls_key: Annotated[Path | None, FILE] = Field(None, description="its key, without a password")
     http_token: Annotated[SecretStr | None, TOKEN] = Field(
         None, description="what an HTTP request that changes something has to bring; unset, none may"
+    )
+
+    router_metrics: Annotated[bool, SWITCHED] = Field(
+        False, description="whether /metrics tells of every router by its address, which betrays topology"
     )
 
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.

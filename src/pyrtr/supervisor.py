@@ -113,6 +113,7 @@ async def _serve(settings: Settings) -> None:
             listener=listener,
             doors=doors,
             started_at=time.time(),
+            http_tls=tls,
         )
         publisher.subscribe(_ready_line(context))
         get_logger().info(
@@ -123,7 +124,7 @@ async def _serve(settings: Settings) -> None:
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
-        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener)]
+        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener), context.pulse.run()]
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
@@ -284,6 +285,7 @@ def _watch_signals(loader: Updater, doors: Doors, tls: HttpTls | None) -> asynci
 
 
 def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
+    get_logger().info("reload asked for")
     doors.reload()
     if tls is not None:
         tls.reload()

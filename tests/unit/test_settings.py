@@ -61,6 +61,7 @@ DEFAULTS = {
     "ALLOW": "all",
     "VERSION_CAPS": "-",
     "MAX_ROUTERS": "20000",
+    "ROUTER_METRICS": "False",
     "TCP_MD5": "-",
     "HTTP_TLS_CERT": "-",
     "HTTP_TLS_KEY": "-",

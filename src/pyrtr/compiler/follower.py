@@ -161,7 +161,7 @@ class Follower(Updater):
         self._misses = 0
         now = self._clock()
         status.divergence = None
-        status.succeeded(now)
+        self._succeeded(now)
         place.succeeded(now, is_news=is_news)
         is_hasty = not is_news and not is_first and time.perf_counter() - started < IDLE_PAUSE_S
         return IDLE_PAUSE_S * random.uniform(0.5, 1.5) if is_hasty else 0.0
@@ -220,6 +220,9 @@ class Follower(Updater):
             upstream=self._upstream.key,
         )
         await self._commit(generation, steps)
+        if not followed.is_whole:
+            for step in steps:
+                self.status.changed(step.delta)
         self._publish_news(generation, followed.change_count)
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:
@@ -250,7 +253,7 @@ class Follower(Updater):
 
     async def _commit(self, generation: Generation, steps: Sequence[Step]) -> None:
         await self._ledger.commit(generation, steps, Task.LOAD)
-        self.status.storage_error = None
+        self._stored()
         self._adopt(generation)
         self._upstream.status.is_used = True
         self._note(generation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -67,7 +67,7 @@ class Loader(Updater):
         """An operator accepts the load that is held back; returns what that means, in words."""
         held = self.status.held
         if held is None:
-            return "nothing is held back"
+            return super().accept()
         self._accepted = held.losses
         self.trigger()
         return f"accepted: the load that {'; '.join(held.reasons)}"
@@ -189,7 +189,7 @@ class Loader(Updater):
         finally:
             self.agenda.awaits_first_look = False
             self._end_silence(self._clock())
-        self.status.succeeded(now)
+        self._succeeded(now)
         self.agenda.loaded(now)
 
     # Judging
@@ -198,7 +198,8 @@ class Loader(Updater):
         """Accept what a look brought, hold it back, or withdraw everything; whether that could be done."""
         report = attempt.report
         if report is None:
-            self._release()  # what was held back is not there any more
+            self._withdraw_objections()
+            self._release()
             self._confirm()
             self._log.debug("source not modified", source=self.status.location)
             return True
@@ -237,6 +238,7 @@ class Loader(Updater):
         if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
             return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
         if losses is None or not (objected := objections(losses, policy.max_shrink)):
+            self._withdraw_objections()
             return False
         reasons = tuple(objected.values())
         if self._accepted is not None and not is_worse(losses, self._accepted, policy.max_shrink):
@@ -253,6 +255,11 @@ class Loader(Updater):
         self.agenda.held_since = since
         self._log.error("load held back", reasons=reasons, accepted_in_s=round(since + policy.hold_s - now))
         return True
+
+    def _withdraw_objections(self) -> None:
+        """What was held back, if anything, is not there any more."""
+        if self.status.held is not None:
+            self._log.info("held load is gone", reasons=self.status.held.reasons)
 
     def _release(self) -> None:
         """Nothing is held back any more; not before it is stored, since neither HOLD nor the word is to begin anew."""
@@ -287,7 +294,7 @@ class Loader(Updater):
             return False
         if any(part.is_used for part in parts.values()):
             for place, part in parts.items():
-                place.used(is_used=part.is_used)
+                self._use(place, is_used=part.is_used)
             self.slurm.status.applied(report.slurm)
         self.status.expiry_error = None
         self.agenda.expired(self._clock(), has_failed=False)
@@ -334,7 +341,7 @@ class Loader(Updater):
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
         await ledger.commit(generation, () if step is None else (step,), task)
-        self.status.storage_error = None
+        self._stored()
         self._adopt(generation)
         if not report.is_proved:
             self.status.unproved_count += 1
@@ -343,6 +350,8 @@ class Loader(Updater):
             self._took(attempt, report, shares)
         if is_changed or not ledger.is_published:
             self.status.generation_counts[task] += 1
+            if step is not None:
+                self.status.changed(step.delta)
             self._publish()
             self._log.info(
                 "published", cause=task, serial=generation.serial, changes=report.change_count, **report.counts
@@ -377,13 +386,25 @@ class Loader(Updater):
         used = attempt.used
         for place in self.places:
             place.accepted(by_key.get(place.key))
-            place.used(is_used=place.key in used)
+            self._use(place, is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
         self.status.oversized_aspas = report.oversized_aspas
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
+            if report.slurm.refusal is None:
+                slurm = report.slurm
+                self._log.info("SLURM applied", filtered=_sum(slurm.filtered), added=_sum(slurm.added))
         self.slurm.status.applied(report.slurm)
+
+    def _use(self, place: Place, *, is_used: bool) -> None:
+        """Whether the payload of one location is in what is served from now on."""
+        if len(self.places) > 1 and is_used is not place.status.is_used:
+            if is_used:
+                self._log.info("location in use", source=place.status.location)
+            else:
+                self._log.warning("location left", source=place.status.location)
+        place.used(is_used=is_used)
 
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""
@@ -394,3 +415,7 @@ class Loader(Updater):
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.
         if current.is_withdrawn or not self.agenda.policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now):
             self._publish()
+
+
+def _sum(by_file: Mapping[str, Mapping[str, int]]) -> int:
+    return sum(sum(counts.values()) for counts in by_file.values())

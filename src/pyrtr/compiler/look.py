@@ -156,7 +156,7 @@ class Looks:
                 continue
             now, stale_at = self._clock(), self._stale_at(place, attempt)
             if len(self.places) > 1 and stale_at <= now:
-                place.failed(f"its data is stale since {now - stale_at:.0f} s")
+                self._failed(place, f"its data is stale since {now - stale_at:.0f} s")
                 stale.append((stale_at, place))
             else:
                 place.succeeded(now, attempt.found[place])
@@ -181,7 +181,7 @@ class Looks:
         except SlurmError:
             raise
         except SourceError as error:
-            place.failed(str(error))
+            self._failed(place, str(error))
             reasons.append(reason_at(place.status.location, error) if len(self.places) > 1 else str(error))
             return None
 
@@ -264,8 +264,13 @@ class Looks:
             if (refusal := refusals.get(place)) is None:
                 place.succeeded(self._clock(), found[place])
             else:
-                place.failed(refusal)
-                self._log.warning("location failed", source=place.status.location, reason=refusal)
+                self._failed(place, refusal)
+
+    def _failed(self, place: Place, reason: str) -> None:
+        """A look at one of several locations came to nothing; of the only one, the loader says so."""
+        place.failed(reason)
+        if len(self.places) > 1:
+            self._log.warning("location failed", source=place.status.location, reason=reason)
 
     async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None) -> Attempt:
         """Have a table made of what was found, unless that can't be another one.
@@ -316,6 +321,8 @@ class Looks:
             return None
         in_force = await asyncio.to_thread(self._slurm_in_force)
         if found.identity == in_force:
+            if self.slurm.status.error is not None:
+                self._log.info("SLURM is as it was before")
             self.slurm.status.error = self._refused_slurm = None
         if in_force is None or found.identity not in (in_force, self._refused_slurm):
             return found

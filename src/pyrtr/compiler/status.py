@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from pyrtr.compiler.guard import Losses
 from pyrtr.compiler.job import Task
+from pyrtr.payload.delta import Delta
 from pyrtr.sources.base import SourceReport
 
 
@@ -44,6 +46,7 @@ class SourceStatus:
         seconds: how long each part of that took, and all of it; empty before the first look of this run.
         unproved_count: deltas that failed their proof.
         generation_counts: generations published, by cause.
+        change_counts: payload that came and went by them, by action and kind; not that of a first table.
     """
 
     location: str
@@ -64,6 +67,7 @@ class SourceStatus:
     seconds: dict[str, float] = field(default_factory=dict)
     unproved_count: int = 0
     generation_counts: dict[Task, int] = field(default_factory=lambda: dict.fromkeys(Task, 0))
+    change_counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def succeeded(self, now: float) -> None:
         """A look came to something, be it that nothing is new."""
@@ -75,3 +79,12 @@ class SourceStatus:
         """A look came to nothing."""
         self.error = reason
         self.failure_count += 1
+
+    def changed(self, delta: Delta) -> None:
+        """A generation was published that differs so from the one before."""
+        for kind, changes in (("ipv4", delta.ipv4), ("ipv6", delta.ipv6), ("router_keys", delta.router_keys)):
+            self.change_counts["announce", kind] += len(changes.announce)
+            self.change_counts["withdraw", kind] += len(changes.withdraw)
+        for aspa in delta.aspas:
+            action = "announce" if not aspa.old_provider_asns else "replace" if aspa.new_provider_asns else "withdraw"
+            self.change_counts[action, "aspas"] += 1

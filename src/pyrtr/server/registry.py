@@ -8,12 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from pyrtr.histogram import Histogram
+from pyrtr.logs import get_logger
 from pyrtr.server.advice import Advice
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.limits import Limits
 from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.refusals import Refusals
+from pyrtr.session.actions import Parting
 from pyrtr.session.cache import CacheSession
 from pyrtr.wire.enums import ErrorCode, Version
 
@@ -24,6 +27,8 @@ MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
 _CLOSED = "no router is served for now"
+# From a delta on a local network to a whole table over a slow line.
+SYNC_BOUNDS_S = (0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
 
 # A router may send any of 65536 error codes: those that nobody assigned are counted as one.
 OTHER_CODE = "other"
@@ -39,6 +44,8 @@ class Registry:
         sending: those of them that an image is being sent to.
         totals: counters of connections that have ended, as `tally` has them.
         accepted_count: connections since the start.
+        syncs: how long responses took, by kind, `full` or `delta`.
+        partings: why connections have ended.
         limits: who may connect.
         refusals: who was turned away.
     """
@@ -49,6 +56,8 @@ class Registry:
         self.sending: set[Connection] = set()
         self.totals: Counter[tuple[str, str]] = Counter()
         self.accepted_count = 0
+        self.syncs = {kind: Histogram(SYNC_BOUNDS_S) for kind in ("full", "delta")}
+        self.partings: Counter[Parting] = Counter()
         self.limits = limits or Limits()
         self.refusals = Refusals()
         self._is_open = True
@@ -62,6 +71,8 @@ class Registry:
     def connect(self, transport: Transport, peer: Peer, left: Callable[[], None] = lambda: None) -> Connection:
         """A connection for a router that may come in; `left` is called when it is over."""
         highest = self.limits.highest_version(peer.address, self._highest)
+        if highest < self._highest:
+            get_logger().debug("version capped", router=peer.name, highest=highest.name)
         return Connection(self, CacheSession(self._lowest, highest), transport, peer, left)
 
     def add(self, connection: Connection) -> None:
@@ -77,6 +88,8 @@ class Registry:
         if connection in self.connections:
             self.connections.remove(connection)
             self.totals.update(tally(connection))
+            if connection.parting is not None:
+                self.partings[connection.parting] += 1
             self._advice.ended(connection, connection.peer.address, time.time() - connection.connected_at)
         if not self.connections:
             self._is_empty.set()

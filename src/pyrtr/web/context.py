@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyrtr.compiler.updater import Updater
+from pyrtr.pulse import Pulse
 from pyrtr.server.doors import Doors
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener
 from pyrtr.settings import Settings
 from pyrtr.wire.enums import Version
+
+if TYPE_CHECKING:
+    from pyrtr.web.tls import HttpTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Context:
         listener: accepts routers; None where there is no RTR server.
         doors: by which transports they come in; None as above.
         started_at: Unix time.
+        http_tls: the certificate of the HTTP server; None without.
+        pulse: how late the event loop is.
     """
 
     publisher: Publisher
@@ -37,6 +44,8 @@ class Context:
     listener: Listener | None
     started_at: float
     doors: Doors | None = None
+    http_tls: HttpTls | None = None
+    pulse: Pulse = field(default_factory=Pulse)
 
     @property
     def versions(self) -> tuple[Version, ...]:
