@@ -105,7 +105,7 @@ class Follower(Updater):
 
     async def recover(self) -> None:
         """Go on from where the last run ended, if it followed the same pyRTR; where that is stale, after a look."""
-        generation = await self._recovered(self._upstream.key)
+        generation = await self._recovered()
         if generation is None:
             return
         self._adopt(generation)
@@ -221,7 +221,7 @@ class Follower(Updater):
             metadata=standing.metadata,
             content=bytes.fromhex(standing.content),
             next_expiry=NEVER,
-            upstream=self._upstream.key,
+            upstream=self._ledger.upstream,
         )
         await self._commit(generation, steps)
         self._publish_news(generation, followed.change_count)
@@ -300,9 +300,6 @@ class Follower(Updater):
         self.status.divergence = f"{self.status.location}: {reason}"
         self._let_in_or_out(self._clock())
         return SourceError(self.status.divergence)
-
-    def _is_closed(self, now: float) -> bool:
-        return self.status.divergence is not None or super()._is_closed(now)
 
     def _missed_one(self, error: PyrtrError) -> float:
         """A look came to nothing: how long to wait until the next."""
