@@ -182,7 +182,7 @@ def _updater(
     if settings.datasource == follower.KIND:
         upstream = follower.Upstream(PyrtrSource(settings.location[0], tls))
         ledger = _ledger(settings, store, publisher, upstream.key)
-        return follower.Follower(upstream, ledger, policy, max_steps=settings.history, gate=gate), []
+        return follower.Follower(upstream, ledger, policy, gate=gate), []
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)

@@ -79,7 +79,6 @@ class Follower(Updater):
         upstream: the other.
         ledger: where generations are committed and published.
         policy: what is done when.
-        max_steps: how many serials back a router may ask for.
         gate: called with whether routers may be served at all.
         clock: Unix time.
     """
@@ -90,7 +89,6 @@ class Follower(Updater):
         ledger: Ledger,
         policy: Policy,
         *,
-        max_steps: int,
         gate: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -98,7 +96,6 @@ class Follower(Updater):
             policy = dataclasses.replace(policy, on_stale=OnStale.CLOSE)
         super().__init__((upstream,), SlurmPlaces((), {}), ledger, Agenda(policy, load_at=math.inf), gate, clock)
         self._upstream = upstream
-        self._max_steps = max_steps
         self._tag = ""
         self._misses = 0
         self._has_moved = asyncio.Event()
@@ -228,7 +225,7 @@ class Follower(Updater):
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:
         for step in steps:
-            before = before.followed_by(step, max_steps=self._max_steps, table_size=table_size)
+            before = before.followed_by(step, max_steps=self._ledger.max_steps, table_size=table_size)
         return before
 
     async def _take_standing(self, standing: Standing) -> bool:

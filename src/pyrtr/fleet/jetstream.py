@@ -149,14 +149,14 @@ class NatsStream:
             await asyncio.wait_for(client.close(), CONNECT_S)
 
     @_translated
-    async def bounds(self) -> tuple[int, int]:
-        """Sequence numbers of the first record that is still there, and of the last; the latter is 0 without any."""
+    async def end(self) -> tuple[str, int]:
+        """What tells this stream from another that took its place, and the place of its last record: 0 without any."""
         try:
-            state = (await self._jetstream.stream_info(self._stream)).state
+            info = await self._jetstream.stream_info(self._stream)
         except NotFoundError:  # all of it is lost
             await self._prepare()
-            return 0, 0
-        return state.first_seq, state.last_seq
+            info = await self._jetstream.stream_info(self._stream)
+        return str(info.created), info.state.last_seq
 
     @_translated
     async def record(self, sequence: int) -> Record | None:

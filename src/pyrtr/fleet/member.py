@@ -36,9 +36,8 @@ from pyrtr.wire.enums import Version
 
 # A million VRPs take a second or two.
 MAKE_S = 300.0
-# A member that has no data yet leaves it so long to those that have some to be on duty first, and one whose look came
-# to nothing so long to all others.
-RELUCTANCE_S = 3 * BEAT_S
+# So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others.
+PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
 
 LOOK, ACCEPT = "look", "accept"
@@ -80,9 +79,11 @@ class Member(Loader):
         self._stream = ledger.stream
         self._settings = settings
         self._monotonic = monotonic
-        self._reluctant_until = monotonic() + RELUCTANCE_S
+        self._patient_until = monotonic() + PATIENCE_S
+        self._relieved_until = 0.0
         self._duty_until = 0.0
         self._has_joined = False
+        self._identity = ""
         self._words: list[str] = []
         self._offering: asyncio.Task[None] | None = None
         self._companion = processes.Companion("pyrtr.fleet.worker", "fleet", processes.Answer[Made])
@@ -148,6 +149,8 @@ class Member(Loader):
         while True:
             self._stream.changed.clear()
             await self.beat()
+            if self._offering is None or self._offering.done():  # it takes longer than a beat may
+                self._offering = asyncio.create_task(self.offer())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stream.changed.wait(), BEAT_S)
 
@@ -204,9 +207,11 @@ class Member(Loader):
 
     async def _catch_up(self) -> None:
         """Publish the last generation of the stream."""
-        _, last = await self._stream.bounds()
+        identity, last = await self._stream.end()
         async with self._looks.turn:
             ledger = self._ledger
+            if identity != self._identity:
+                self._identity, ledger.sequence, ledger.offered = identity, None, ""
             if ledger.sequence is None:
                 ledger.sequence = await self._place_of_current(last)
             if last == 0 or (ledger.sequence is not None and last < ledger.sequence):
@@ -227,11 +232,11 @@ class Member(Loader):
         return place if following is not None and following.before == (current.serial, current.content) else None
 
     async def _stream_lost(self, last: int) -> None:
-        """The stream is another one than that we are of, or is empty: whoever is on duty begins anew."""
-        if self.agenda.is_off_duty:
-            return
+        """The stream does not have what we publish, and nothing newer: who is on duty begins anew with that."""
         if not self._ledger.continues:
             self._ledger.sequence = last
+            return
+        if self.agenda.is_off_duty:
             return
         self._log.error("fleet has lost its history: new sessions begin", fleet=self._fleet.name)
         await self._ledger.begin_anew(self._clock(), last)
@@ -290,7 +295,7 @@ class Member(Loader):
             made = await self._make(None, steps, str(packed), newest)
             return made, steps[len(steps) - made.proved_count :]
         finally:
-            await asyncio.to_thread(packed.unlink, missing_ok=True)
+            await asyncio.to_thread(_remove, packed)
 
     async def _make(self, base: Base | None, steps: list[RawStep], whole: str | None, newest: Record) -> Made:
         table = str(self._ledger.store.new_paths().table)
@@ -362,14 +367,14 @@ class Member(Loader):
         if await self._stream.take_duty(self._duty()):
             self._duty_until = asked + DUTY_S
             self._stand_up()
-            self._offer()
         else:
             self._duty_until = 0.0
 
     @property
     def _is_reluctant(self) -> bool:
         """Whether others had better be on duty, if there are any."""
-        return len(self._fleet.members) > 1 and self._monotonic() < self._reluctant_until
+        until = self._relieved_until if self._ledger.continues else max(self._relieved_until, self._patient_until)
+        return len(self._fleet.members) > 1 and self._monotonic() < until
 
     def _stand_up(self) -> None:
         if not self.agenda.is_off_duty:
@@ -423,7 +428,7 @@ class Member(Loader):
                     Order(None, [], str(packed), current.serial, current.content, table), timeout_s=MAKE_S
                 )
             finally:
-                await asyncio.to_thread(packed.unlink, missing_ok=True)
+                await asyncio.to_thread(_remove, packed)
             if made.digest is None:
                 raise FleetError(str(made.mismatch))
             stored = await asyncio.to_thread(read_table, Path(table))
@@ -435,15 +440,11 @@ class Member(Loader):
             self._show_taken(generation)
             self._ledger.refresh()
 
-    def _offer(self) -> None:
-        """Give the others the table, on the side."""
+    async def offer(self) -> None:
+        """On duty, give the others the table."""
         current = self._ledger.current
-        if current is None or not self._ledger.continues or (self._offering and not self._offering.done()):
+        if self.agenda.is_off_duty or current is None or not self._ledger.continues:
             return
-        if self._ledger.offered != table_name(current.content, current.stored.digest):
-            self._offering = asyncio.create_task(self._offered(current))
-
-    async def _offered(self, current: Generation) -> None:
         try:
             await self._ledger.offer(current)
         except FleetError as error:
@@ -467,7 +468,7 @@ class Member(Loader):
             self._not_placed(error)
             return
         super()._missed(error)
-        self._reluctant_until = self._monotonic() + RELIEF_S
+        self._relieved_until = self._monotonic() + RELIEF_S
 
     def _kept(self, task: Task, error: PyrtrError) -> None:
         if isinstance(error, FleetError):
@@ -494,3 +495,8 @@ def _is_chain(current: Generation, records: Sequence[Record]) -> bool:
             return False
         at = record.serial, record.content
     return bool(records)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

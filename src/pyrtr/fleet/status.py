@@ -31,3 +31,13 @@ class FleetStatus:
     taken_count: int = 0
     whole_count: int = 0
     superseded_count: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Generations by what became of them here."""
+        return {
+            "made": self.made_count,
+            "taken": self.taken_count,
+            "whole": self.whole_count,
+            "superseded": self.superseded_count,
+        }

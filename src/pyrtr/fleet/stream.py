@@ -35,8 +35,8 @@ class Stream(Protocol):
     async def close(self) -> None:
         """Let go."""
 
-    async def bounds(self) -> tuple[int, int]:
-        """Sequence numbers of the first record that is still there, and of the last; the latter is 0 without any."""
+    async def end(self) -> tuple[str, int]:
+        """What tells this stream from another that took its place, and the place of its last record: 0 without any."""
 
     async def record(self, sequence: int) -> Record | None:
         """One record; None if it is not there any more."""
