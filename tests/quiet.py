@@ -24,9 +24,9 @@ class Log:
         return note
 
 
-async def direct(function: Callable[..., Result], *arguments: Any) -> Result:
+async def direct(function: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
     """In the place of `asyncio.to_thread`."""
-    return function(*arguments)
+    return function(*arguments, **named)
 
 
 async def one_by_one(*coroutines: Coroutine[Any, Any, Result], return_exceptions: bool) -> list[Result | Exception]:

@@ -208,10 +208,8 @@ def _payload_metrics(published: Published, versions: Iterable[Version]) -> Itera
     if table is None:
         return
     payload = GaugeMetricFamily("pyrtr_payload", "Unique payload that is served, by kind.", labels=["kind"])
-    payload.add_metric(["ipv4"], len(table.ipv4))
-    payload.add_metric(["ipv6"], len(table.ipv6))
-    payload.add_metric(["router_keys"], len(table.router_keys))
-    payload.add_metric(["aspas"], len(table.aspas))
+    for kind, count in table.counts.items():
+        payload.add_metric([kind], count)
     yield payload
     yield GaugeMetricFamily("pyrtr_serial", "The current serial, the same in all versions.", published.serial)
     yield GaugeMetricFamily(
@@ -251,6 +249,7 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
         for value, count in values.items():
             family.add_metric([value], count)
         yield family
+    yield GaugeMetricFamily("pyrtr_oversized_aspas", "ASPAs that are too large for a PDU.", status.oversized_aspas)
     durations = GaugeMetricFamily(
         "pyrtr_source_load_duration_seconds", "How long the last good look took, by stage.", labels=["stage"]
     )

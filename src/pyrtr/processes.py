@@ -160,14 +160,23 @@ class Companion(Generic[Report]):
         return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=self._kind)
 
 
-async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
+async def spawn(module: str) -> asyncio.subprocess.Process:
+    """Start a module of ours, which ends with us (see `end_with_parent`), with pipes to all its standard streams.
+
+    Raises:
+        OSError: it can't be started.
+    """
     import asyncio
 
     pipe = asyncio.subprocess.PIPE
     # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
     arguments = (sys.executable, "-P", "-m", module, str(os.getpid()))
+    return await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
     try:
-        return await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+        return await spawn(module)
     except OSError as error:  # out of descriptors, processes or memory
         raise SourceError(f"no {purpose} process can be started: {error.strerror}") from error
 

@@ -28,7 +28,7 @@ def fleet(monkeypatch) -> Iterator[Fleet]:
     monkeypatch.setattr("asyncio.to_thread", direct)
     monkeypatch.setattr("asyncio.gather", one_by_one)
     log = Log()
-    for module in ("updater", "look"):
+    for module in ("updater", "look", "ledger"):
         monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
     with memory_folder() as folder:
         (folder / "sea").mkdir()

@@ -19,6 +19,7 @@ from pyrtr.fleet.status import FleetStatus
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Store
+from pyrtr.wire.enums import Version
 from pyrtr.wire.pdu import Timing
 
 
@@ -72,7 +73,7 @@ class Replica(Program):
             clock=lambda: self.now,
             monotonic=lambda: self.sea.now,
         )
-        self.loader._companion.ask = self._make  # type: ignore[method-assign]
+        self.loader._companion.ask = self._make  # type: ignore[assignment,method-assign]
         self.loader.agenda.random = lambda: 0.0
         drive(self.loader.recover())
         return self
@@ -105,3 +106,40 @@ class Replica(Program):
         """What its validator writes, and that it is looked at."""
         self.offer(payload)
         self.loader.trigger()
+
+    @property
+    def fleet(self) -> FleetStatus:
+        """What an operator is told."""
+        assert self.loader.fleet is not None
+        return self.loader.fleet
+
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """Why a load is held back."""
+        held = self.loader.status.held
+        return () if held is None else held.reasons
+
+    @property
+    def holds(self) -> frozenset[Payload]:
+        """What it publishes."""
+        assert self.payload is not None
+        return frozenset(self.payload)
+
+    @property
+    def at(self) -> int:
+        """The serial of that."""
+        assert self.serial is not None
+        return self.serial
+
+    @property
+    def state(self) -> tuple[tuple[tuple[int, ...], ...], int | None]:
+        """Its sessions and serial."""
+        ids = self.publisher.current.session_ids
+        return tuple(ids[version] for version in Version), self.serial
+
+    @property
+    def table_path(self) -> Path:
+        """The file of its table."""
+        current = self.loader._ledger.current
+        assert current is not None
+        return current.table_path

@@ -15,6 +15,7 @@ from tests.property import reader_oracle
 from tests.property.strategies import asns, vrps
 
 from pyrtr.errors import SourceError
+from pyrtr.payload.order import has_host_bits
 from pyrtr.payload.table import NEVER
 from pyrtr.sources import auto, ccr, routinator, rpki_client
 from pyrtr.sources.records import fields
@@ -66,7 +67,7 @@ def test_host_bits_are_those_outside_of_the_network(column):
         bits = addresses.shape[1] * 8
         for shift in range(8):
             touched = addresses ^ np.uint8(1 << shift)
-            for address, length, found in zip(touched, lengths, fields.has_host_bits(touched, lengths), strict=True):
+            for address, length, found in zip(touched, lengths, has_host_bits(touched, lengths), strict=True):
                 host_mask = (1 << (bits - int(length))) - 1
                 assert found == bool(int.from_bytes(address.tobytes()) & host_mask)
 

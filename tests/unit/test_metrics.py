@@ -48,6 +48,7 @@ def loaded(status: SourceStatus) -> None:
     status.found = FOUND
     status.counts = {"ipv4": 1, "ipv6": 1, "router_keys": 1, "aspas": 1}
     status.vrps_by_anchor = {'a "quoted"\nname': 3}
+    status.oversized_aspas = 4
     status.seconds = {"decode": 0.25, "total": 0.5}
 
 
@@ -186,6 +187,7 @@ async def test_the_source():
     assert value(found, "pyrtr_source_build_timestamp_seconds") == PUBLISHED_AT - 60
     assert value(found, "pyrtr_source_records", kind="vrps") == 5
     assert value(found, "pyrtr_source_dropped", reason="expired") == 2
+    assert value(found, "pyrtr_oversized_aspas") == 4
     assert value(found, "pyrtr_source_vrps", ta='a "quoted"\nname') == 3
     assert value(found, "pyrtr_source_load_duration_seconds", stage="decode") == 0.25
     assert value(found, "pyrtr_source_load_duration_seconds", stage="total") == 0.5

@@ -59,6 +59,7 @@ class Agenda:
         built_at: from when on the age of the current data counts; None while there is none.
         max_age_s: seconds after which it is stale: MAX_AGE, or less where the source says so.
         is_withdrawn: whether it was withdrawn because it is stale.
+        awaits_first_look: whether stale data of the last run is left alone until the source was looked at.
         held_since: when a load was first held back; None while none is.
         failure_count: looks in a row that came to nothing.
         is_off_duty: whether all of this is another replica's to do.
@@ -71,6 +72,7 @@ class Agenda:
     built_at: float | None = None
     max_age_s: float = field(init=False)
     is_withdrawn: bool = False
+    awaits_first_look: bool = False
     held_since: float | None = None
     failure_count: int = 0
     is_off_duty: bool = False
@@ -132,7 +134,11 @@ class Agenda:
             (max(self.next_expiry, self._expired_at + EXPIRY_GAP_S), Task.EXPIRE),
             (self.load_at, Task.LOAD),
         ]
-        if self.policy.on_stale is OnStale.WITHDRAW and self.built_at is not None and not self.is_withdrawn:
-            # One look at the source goes first: after a restart it may well be fresh.
+        if (
+            self.policy.on_stale is OnStale.WITHDRAW
+            and self.built_at is not None
+            and not self.is_withdrawn
+            and not self.awaits_first_look  # after a restart the source may well be fresh
+        ):
             entries.append((max(self.built_at + self.max_age_s, self._expired_at), Task.WITHDRAW))
         return entries

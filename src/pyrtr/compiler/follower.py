@@ -9,7 +9,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from pyrtr.compiler.agenda import Agenda, Policy
 from pyrtr.compiler.job import Task
@@ -150,20 +149,17 @@ class Follower(Updater):
         try:
             is_news = await self._look()
         except (SourceError, StoreError) as error:
-            return self._missed_one(error)
-        except asyncio.CancelledError:
-            raise
+            return await self._missed_one(error)
         except Exception as error:  # a bug: loud, but no reason to leave the routers
             self._log.exception("task failed", task=Task.LOAD)
-            return self._missed_one(SourceError(f"internal error: {error!r}"))
+            return await self._missed_one(SourceError(f"internal error: {error!r}"))
         finally:
             self._end_silence()
         self._misses = 0
-        status.error = place.error = status.divergence = None
-        status.last_success = place.last_success = self._clock()
-        status.success_count += 1
-        place.success_count += 1
-        place.unchanged_count += not is_news
+        now = self._clock()
+        status.divergence = None
+        status.succeeded(now)
+        place.succeeded(now, is_news=is_news)
         is_hasty = not is_news and not is_first and time.perf_counter() - started < IDLE_PAUSE_S
         return IDLE_PAUSE_S * random.uniform(0.5, 1.5) if is_hasty else 0.0
 
@@ -259,13 +255,7 @@ class Follower(Updater):
     def _note(self, generation: Generation) -> None:
         """What an operator is told of it."""
         self._upstream.built_at = generation.built_at
-        table = generation.stored.table
-        self.status.counts = {
-            "ipv4": len(table.ipv4),
-            "ipv6": len(table.ipv6),
-            "router_keys": len(table.router_keys),
-            "aspas": len(table.aspas),
-        }
+        self.status.counts = generation.stored.table.counts
         self.status.found = SourceReport(dict(generation.metadata), {}, {}, generation.built_at)
 
     def _publish_news(self, generation: Generation, change_count: int) -> None:
@@ -298,14 +288,13 @@ class Follower(Updater):
         self._let_in_or_out(self._clock())
         return SourceError(self.status.divergence)
 
-    def _missed_one(self, error: PyrtrError) -> float:
+    async def _missed_one(self, error: PyrtrError) -> float:
         """A look came to nothing: how long to wait until the next."""
         if str(error) != self.status.error:
-            self._missed(error)
+            await self._missed(error)
         else:  # said already
             self.status.failure_count += 1
-        self._upstream.status.error = str(error)
-        self._upstream.status.failure_count += 1
+        self._upstream.status.failed(str(error))
         pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self._misses, 30), MAX_PAUSE_S)
         self._misses += 1
         return pause_s * random.uniform(0.5, 1.0)
@@ -337,7 +326,7 @@ def _position(current: Generation, tag: str) -> Position:
         sessions=_sessions(current),
         serial=current.serial,
         content=current.content,
-        table=str(Path(current.table_path)),
+        table=str(current.table_path),
     )
 
 

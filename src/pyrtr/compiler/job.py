@@ -123,6 +123,7 @@ class Report(msgspec.Struct, frozen=True):
         max_age_s: seconds after which the source itself holds that to be stale, if it says so.
         counts: unique payload by kind: ipv4, ipv6, router_keys, aspas.
         vrps_by_anchor: VRPs by trust anchor.
+        oversized_aspas: ASPAs left out, since what locations and SLURM say of one customer is too much for a PDU.
         losses: what the new table takes away from the current one; None where there was none.
         inputs: what became of each location, in the order of the job's.
         slurm: what became of the SLURM files; None without any.
@@ -139,6 +140,7 @@ class Report(msgspec.Struct, frozen=True):
     max_age_s: float | None
     counts: dict[str, int]
     vrps_by_anchor: dict[str, int]
+    oversized_aspas: int
     losses: Losses | None
     inputs: tuple[InputReport, ...]
     slurm: SlurmReport | None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import secrets
 from collections.abc import Sequence
 
+from pyrtr.errors import StoreError
+from pyrtr.logs import get_logger
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.store.sessions import new_session_ids, restarted
 from pyrtr.store.state import Generation, Store
+from pyrtr.store.table_file import read_table, write_table
 
 
 class Ledger:
@@ -125,3 +129,14 @@ class Ledger:
         self._publisher.current = dataclasses.replace(
             self._publisher.current, table=self.current.stored.table, metadata=self.current.metadata
         )
+
+    def mend_table(self) -> None:
+        """Write the current one's table file again if it is damaged or gone: what we hold of it is whole."""
+        if self.current is None:
+            return
+        try:
+            read_table(self.current.table_path)
+        except StoreError as error:
+            get_logger().error("table file written again", reason=str(error))
+            with contextlib.suppress(StoreError):
+                write_table(self.current.table_path, self.current.stored.table, self.current.stored.facts)

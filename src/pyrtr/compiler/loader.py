@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -23,11 +22,11 @@ from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
+from pyrtr.sources.fetch.feed import settled
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
 
-WATCH_INTERVAL_S = 0.5
 # A build time this far ahead is more than two clocks that differ a little.
 MAX_CLOCK_SKEW_S = 60.0
 
@@ -90,6 +89,7 @@ class Loader(Updater):
         if self.agenda.next_expiry <= now and not is_unfiltered:
             await self._do(Task.EXPIRE)
             self._ledger.is_silent |= self.agenda.next_expiry <= now
+        self.agenda.awaits_first_look = self._ledger.is_silent
         if not self._ledger.is_published:
             self._publish()
         self._note_recovered(self._ledger.current or generation)
@@ -113,7 +113,7 @@ class Loader(Updater):
         stored, sources = generation.stored, [place.share.source for place in self.places if place.share is not None]
         if sources:
             self.status.found = combined(sources)
-            self.status.counts = stored.table.counts
+            self.status.counts, self.status.oversized_aspas = stored.table.counts, generation.oversized_aspas
             self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
         self.slurm.status.applied(generation.slurm)
 
@@ -161,14 +161,11 @@ class Loader(Updater):
 
     async def watch(self) -> None:
         """Trigger a look whenever SLURM files are replaced, come or go (see `sources.fetch.feed` for the sources)."""
-        last = seen = await asyncio.to_thread(self.slurm.signatures)
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            now = await asyncio.to_thread(self.slurm.signatures)
-            if now == last and now != seen:
+        seen = await asyncio.to_thread(self.slurm.signatures)
+        async for now in settled(self.slurm.signatures):
+            if now != seen:
                 seen = now
                 self.trigger()
-            last = now
 
     async def _do(self, task: Task) -> None:
         """One task. Whatever goes wrong, what is published goes on being served."""
@@ -178,8 +175,6 @@ class Loader(Updater):
                     await self._load()
                 elif self.agenda.built_at is not None:
                     await self._take_away(task, self.agenda.built_at)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # a bug: loud, but no reason to leave the routers
             self.status.error = f"internal error: {error!r}"
             self.agenda.failed(self._clock())
@@ -188,8 +183,7 @@ class Loader(Updater):
     # Looking
 
     async def _load(self) -> None:
-        status, now = self.status, self._clock()
-        status.last_attempt = now
+        self.status.last_attempt = self._clock()
         started = time.perf_counter()
         try:
             attempt = await self._looks.look()
@@ -198,14 +192,13 @@ class Loader(Updater):
                 self.agenda.failed(now)
                 return
         except (SourceError, StoreError) as error:
-            self._missed(error)
+            await self._missed(error)
             self.agenda.failed(self._clock())
             return
         finally:
+            self.agenda.awaits_first_look = False
             self._end_silence(self._clock())
-        status.error = None
-        status.last_success = now
-        status.success_count += 1
+        self.status.succeeded(now)
         self.agenda.loaded(now)
 
     # Judging
@@ -219,8 +212,8 @@ class Loader(Updater):
             self._log.debug("source not modified", source=self.status.location)
             return True
         try:
-            if self._is_held(report, now):
-                self._looks.discard(attempt)
+            if self._hold_back(report, now):
+                await self._looks.discard(attempt)
             elif self.agenda.policy.is_to_be_withdrawn(report.built_at, report.max_age_s, now):
                 if not await self._take_away(Task.WITHDRAW, report.built_at):
                     return False
@@ -230,13 +223,13 @@ class Loader(Updater):
                 self._release()
                 self.status.seconds = {**report.seconds, "total": time.perf_counter() - started}
         finally:
-            attempt.clean_up()
+            await attempt.clean_up()
         self._tell(attempt, report, now)
         return True
 
     def _tell(self, attempt: Attempt, report: Report, now: float) -> None:
         """What an operator should know of what was found."""
-        for place, part in zip(attempt.found, report.inputs, strict=True):
+        for place, part in attempt.parts.items():
             if part.source is None:
                 continue
             if part.source.dropped:
@@ -244,9 +237,11 @@ class Loader(Updater):
             if part.source.built_at > now + MAX_CLOCK_SKEW_S:
                 ahead_s = round(part.source.built_at - now)
                 self._log.warning("source is dated in the future", source=place.status.location, ahead_s=ahead_s)
+        if report.oversized_aspas:
+            self._log.warning("ASPAs are too large", count=report.oversized_aspas)
 
-    def _is_held(self, report: Report, now: float) -> bool:
-        """Whether the load is to wait for an operator's word (see `guard`)."""
+    def _hold_back(self, report: Report, now: float) -> bool:
+        """Let the load wait for an operator's word if it has to (see `guard`); returns whether it does."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
         if self._ledger.current is not None and self._is_unfiltered(self._ledger.current):
             return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
@@ -293,7 +288,7 @@ class Loader(Updater):
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
-            self._kept(task, error)
+            await self._kept(task, error)
             return False
         if any(part.is_used for part in parts.values()):
             for place, part in parts.items():
@@ -303,9 +298,9 @@ class Loader(Updater):
         self.agenda.expired(self._clock(), has_failed=False)
         return True
 
-    def _kept(self, task: Task, error: PyrtrError) -> None:
+    async def _kept(self, task: Task, error: PyrtrError) -> None:
         """What should have been taken away could not be."""
-        self._ledger.store.discard_new()
+        await asyncio.to_thread(self._ledger.store.discard_new)
         self.status.expiry_error = str(error)
         if isinstance(error, StoreError):
             self.status.storage_error = str(error)
@@ -325,10 +320,13 @@ class Loader(Updater):
         shares = () if current is None else current.shares
         slurm = None if current is None else current.slurm
         metadata = {} if current is None else current.metadata
+        oversized_aspas = 0 if current is None else current.oversized_aspas
         if attempt is not None:
-            shares = self._next_shares(attempt, report)
+            shares = self._next_shares(attempt)
             slurm = self._next_slurm(report)
-            metadata = self._metadata(shares, attempt, report)
+            used = attempt.used
+            metadata = next(share.source.metadata for share in shares if share.key in used)  # of the first of them
+            oversized_aspas = report.oversized_aspas
         candidate = Generation(
             session_ids={},
             serial=0,
@@ -344,6 +342,7 @@ class Loader(Updater):
             content=report.content,
             next_expiry=report.next_expiry,
             max_age_s=report.max_age_s if attempt is not None or current is None else current.max_age_s,
+            oversized_aspas=oversized_aspas,
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
         await ledger.commit(generation, () if step is None else (step,), task)
@@ -364,18 +363,13 @@ class Loader(Updater):
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
 
-    def _next_shares(self, attempt: Attempt, report: Report) -> tuple[ShareRecord, ...]:
+    def _next_shares(self, attempt: Attempt) -> tuple[ShareRecord, ...]:
         paths = self._ledger.store.new_paths()
         shares = (
             place.next_share(attempt.found[place], part, paths.share(self.places.index(place)))
-            for place, part in zip(attempt.found, report.inputs, strict=True)
+            for place, part in attempt.parts.items()
         )
         return tuple(share for share in shares if share is not None)
-
-    def _metadata(self, shares: tuple[ShareRecord, ...], attempt: Attempt, report: Report) -> Mapping[str, Any]:
-        """That of the first location in the table."""
-        used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
-        return next(share.source.metadata for share in shares if share.key in used)
 
     def _next_slurm(self, report: Report) -> SlurmRecord | None:
         """What is in force once the compilation is accepted: the SLURM files that were found, or those from before."""
@@ -392,12 +386,13 @@ class Loader(Updater):
     def _took(self, attempt: Attempt, report: Report, shares: tuple[ShareRecord, ...]) -> None:
         """This is what is served now."""
         by_key = {share.key: share for share in shares}
-        used = {place.key for place, part in zip(attempt.found, report.inputs, strict=True) if part.is_used}
+        used = attempt.used
         for place in self.places:
             place.accepted(by_key.get(place.key))
             place.used(is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
+        self.status.oversized_aspas = report.oversized_aspas
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
         self.slurm.status.applied(report.slurm)

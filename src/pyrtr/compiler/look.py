@@ -20,7 +20,6 @@ from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
 from pyrtr.sources.location import reason_at
 from pyrtr.store.slurm_file import read_slurm
-from pyrtr.store.table_file import read_table, write_table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,9 +36,19 @@ class Attempt:
     slurm: SlurmFound | None
     report: Report | None
 
-    def clean_up(self) -> None:
+    @property
+    def parts(self) -> dict[Place, InputReport]:
+        """What became of each place that takes part; nothing where nothing was made."""
+        return {} if self.report is None else dict(zip(self.found, self.report.inputs, strict=True))
+
+    @property
+    def used(self) -> set[str]:
+        """The keys of the places whose payload is in the table."""
+        return {place.key for place, part in self.parts.items() if part.is_used}
+
+    async def clean_up(self) -> None:
         """Remove what was fetched for it."""
-        _remove(each.path for each in self.found.values() if each is not None and each.is_temporary)
+        await _remove(each.path for each in self.found.values() if each is not None and each.is_temporary)
 
 
 class Looks:
@@ -92,7 +101,7 @@ class Looks:
             raise SlurmError(f"SLURM: {error}") from error
         finally:
             if slurm is not None:
-                _remove(slurm.fetched)
+                await _remove(slurm.fetched)
         report = None if attempt.report is None else attempt.report.slurm
         if slurm is not None and report is not None and report.refusal is not None:
             self._refused_slurm = report.identity
@@ -114,10 +123,10 @@ class Looks:
                 place.forget()
         return parts, report
 
-    def discard(self, attempt: Attempt) -> None:
+    async def discard(self, attempt: Attempt) -> None:
         """It is not accepted."""
-        self._ledger.store.discard_new()
-        attempt.clean_up()
+        await asyncio.to_thread(self._ledger.store.discard_new)
+        await attempt.clean_up()
 
     @contextlib.asynccontextmanager
     async def _without_turn(self) -> AsyncIterator[None]:
@@ -138,16 +147,11 @@ class Looks:
         """
         in_use = next((place for place in self.places if place.status.is_used), None)
         is_earlier = in_use is not None
-        reasons, unproven, stale = [], [], []
+        reasons: list[str] = []
+        unproven, stale = [], []
         for place in self.places:
             is_earlier &= place is not in_use
-            try:
-                attempt = await self._attempt(place, slurm)
-            except SlurmError:
-                raise
-            except SourceError as error:
-                place.failed(str(error))
-                reasons.append(reason_at(place.status.location, error) if len(self.places) > 1 else str(error))
+            if (attempt := await self._tried(place, slurm, reasons)) is None:
                 continue
             now, stale_at = self._clock(), self._stale_at(place, attempt)
             if len(self.places) > 1 and stale_at <= now:
@@ -158,10 +162,27 @@ class Looks:
                 if not is_earlier or place.standing.missing_looks == 0:
                     return attempt
                 unproven.append(place)
-            self.discard(attempt)
-        if fallback := [*unproven, *(place for _, place in sorted(stale, key=lambda entry: -entry[0]))]:
-            return await self._attempt(fallback[0], slurm)
+            await self.discard(attempt)
+        for place in (*unproven, *(place for _, place in sorted(stale, key=lambda entry: -entry[0]))):
+            if (attempt := await self._tried(place, slurm, reasons)) is not None:
+                return attempt
         raise SourceError("; ".join(reasons))
+
+    async def _tried(self, place: Place, slurm: SlurmFound | None, reasons: list[str]) -> Attempt | None:
+        """The same as `_attempt`; None, and one more reason, if the place gives nothing.
+
+        Raises:
+            SlurmError: SLURM files can't be used, and there are none in force.
+            StoreError: what was made can't be written.
+        """
+        try:
+            return await self._attempt(place, slurm)
+        except SlurmError:
+            raise
+        except SourceError as error:
+            place.failed(str(error))
+            reasons.append(reason_at(place.status.location, error) if len(self.places) > 1 else str(error))
+            return None
 
     async def _attempt(self, place: Place, slurm: SlurmFound | None) -> Attempt:
         """Look at one place, and make a table of it alone.
@@ -183,8 +204,7 @@ class Looks:
             raise
         if attempt.report is None or (refusal := attempt.report.inputs[0].refusal) is None:
             return attempt
-        self.discard(attempt)
-        place.forget()
+        await self.discard(attempt)
         raise SourceError(refusal)
 
     async def _union(self, slurm: SlurmFound | None) -> Attempt:
@@ -195,47 +215,56 @@ class Looks:
             SlurmError: SLURM files can't be used, and there are none in force.
             StoreError: what was made can't be written.
         """
-        async with self._without_turn():
-            looks = (place.look(self._clock()) for place in self.places)
-            results = await asyncio.gather(*looks, return_exceptions=True)
-        refusals: dict[Place, str] = {}
-        found: dict[Place, Found | None] = {}
-        for place, result in zip(self.places, results, strict=True):
-            if isinstance(result, SourceError):
-                refusals[place] = str(result)
-            elif isinstance(result, BaseException):
-                raise result
-            if place.share is not None or isinstance(result, Found):
-                found[place] = result if isinstance(result, Found) else None
+        found, refusals = await self._look_at_all()
         attempt = Attempt(found, slurm, None)
         if len(refusals) < len(self.places):
             try:
                 attempt = await self._made(found, slurm)
             except SlurmError:
                 raise
-            except SourceError:  # nothing new, and all that was accepted before is lost
+            except SourceError as error:  # nothing new can be used, and all that was accepted before is lost
                 for place in found:
                     place.forget()
+                self._note(found, dict.fromkeys(found, str(error)) | refusals)
                 raise
         lost = []
-        for place, part in zip(found, () if attempt.report is None else attempt.report.inputs, strict=False):
+        for place, part in attempt.parts.items():
             if part.refusal is not None:
-                if place.forget() and place not in refusals and found[place] is None:
+                if found[place] is None and place.forget() and place not in refusals:
                     lost.append(part.refusal)
                 refusals.setdefault(place, part.refusal)
+        self._note(found, refusals)
+        if lost or len(refusals) == len(self.places):
+            await self.discard(attempt)
+            whys = lost or [reason_at(place.status.location, why) for place, why in refusals.items()]
+            raise SourceError("; ".join(whys))
+        return attempt
+
+    async def _look_at_all(self) -> tuple[dict[Place, Found | None], dict[Place, str]]:
+        """What was found at each place that takes part, and why others gave nothing."""
+        async with self._without_turn():
+            looks = (place.look(self._clock()) for place in self.places)
+            results = dict(zip(self.places, await asyncio.gather(*looks, return_exceptions=True), strict=True))
+        found = {
+            place: result if isinstance(result, Found) else None
+            for place, result in results.items()
+            if place.share is not None or isinstance(result, Found)
+        }
+        refusals = {place: str(result) for place, result in results.items() if isinstance(result, SourceError)}
+        for result in results.values():
+            if isinstance(result, BaseException) and not isinstance(result, SourceError):
+                await Attempt(found, None, None).clean_up()
+                raise result
+        return found, refusals
+
+    def _note(self, found: dict[Place, Found | None], refusals: dict[Place, str]) -> None:
+        """How each place has done."""
         for place in self.places:
             if (refusal := refusals.get(place)) is None:
                 place.succeeded(self._clock(), found[place])
             else:
                 place.failed(refusal)
                 self._log.warning("location failed", source=place.status.location, reason=refusal)
-        if lost:
-            self.discard(attempt)
-            raise SourceError("; ".join(lost))
-        if len(refusals) == len(self.places):
-            self.discard(attempt)
-            raise SourceError("; ".join(reason_at(place.status.location, why) for place, why in refusals.items()))
-        return attempt
 
     async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None) -> Attempt:
         """Have a table made of what was found, unless that can't be another one.
@@ -251,7 +280,7 @@ class Looks:
         try:
             return Attempt(found, slurm, await self._compile(Task.LOAD, found, slurm, now))
         except BaseException:
-            Attempt(found, slurm, None).clean_up()
+            await Attempt(found, slurm, None).clean_up()
             raise
 
     def _is_unchanged(self, found: dict[Place, Found | None], slurm: SlurmFound | None, now: float) -> bool:
@@ -289,7 +318,7 @@ class Looks:
             self.slurm.status.error = self._refused_slurm = None
         if in_force is None or found.identity not in (in_force, self._refused_slurm):
             return found
-        _remove(found.fetched)
+        await _remove(found.fetched)
         return None
 
     def _slurm_in_force(self) -> bytes | None:
@@ -342,25 +371,11 @@ class Looks:
         try:
             return await process.run(job)
         except StoreError:
-            for place in self.places:
-                place.forget()
-            await asyncio.to_thread(self._mend_table)
+            await asyncio.to_thread(self._ledger.mend_table)
             raise
 
-    def _mend_table(self) -> None:
-        """Write the current table's file again if it is damaged or gone: what we hold of it is whole."""
-        current = self._ledger.current
-        if current is None:
-            return
-        try:
-            read_table(current.table_path)
-        except StoreError as error:
-            self._log.error("table file written again", reason=str(error))
-            with contextlib.suppress(StoreError):
-                write_table(current.table_path, current.stored.table, current.stored.facts)
 
-
-def _remove(paths: Iterable[Path]) -> None:
+async def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):  # the next start removes it
-            path.unlink(missing_ok=True)
+            await asyncio.to_thread(path.unlink, missing_ok=True)

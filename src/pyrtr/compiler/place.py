@@ -37,6 +37,18 @@ class PlaceStatus:
     error: str | None = None
     is_used: bool = False
 
+    def succeeded(self, now: float, *, is_news: bool) -> None:
+        """A look came to something, be it that nothing is new."""
+        self.error = None
+        self.last_success = now
+        self.success_count += 1
+        self.unchanged_count += not is_news
+
+    def failed(self, reason: str) -> None:
+        """A look came to nothing."""
+        self.error = reason
+        self.failure_count += 1
+
 
 class Place:
     """One location.
@@ -90,16 +102,12 @@ class Place:
 
     def succeeded(self, now: float, found: Found | None) -> None:
         """What was found is good, or nothing new was."""
-        self.status.error = None
-        self.status.last_success = now
-        self.status.success_count += 1
-        self.status.unchanged_count += found is None
+        self.status.succeeded(now, is_news=found is not None)
         self.standing.succeeded()
 
     def failed(self, reason: str) -> None:
         """What was found is not, or nothing was."""
-        self.status.error = reason
-        self.status.failure_count += 1
+        self.status.failed(reason)
         self.standing.failed()
 
     def used(self, *, is_used: bool) -> None:
@@ -122,11 +130,9 @@ class Place:
     @property
     def max_age_s(self) -> float | None:
         """Seconds after which the source itself holds what was accepted to be stale; None if it does not say."""
-        if self.share is None or self.built_at is None:
-            return None
-        if self.feed.expires_at is not None:
-            return max(0.0, self.feed.expires_at - self.built_at)
-        return self.share.max_age_s
+        if self.feed.expires_at is None or self.built_at is None:
+            return None if self.share is None else self.share.max_age_s
+        return max(0.0, self.feed.expires_at - self.built_at)
 
     def details(self) -> Mapping[str, int | float | str | None]:
         """What the feed has to tell besides."""

@@ -82,7 +82,7 @@ class SlurmPlaces:
             return await asyncio.to_thread(self._identify, fetched)
         except BaseException:
             for path in fetched.values():
-                path.unlink(missing_ok=True)
+                await asyncio.to_thread(path.unlink, missing_ok=True)
             raise
 
     def signatures(self) -> list[tuple[str, Signature | None]]:

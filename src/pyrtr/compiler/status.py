@@ -41,6 +41,7 @@ class SourceStatus:
         held: the load that waits for an operator's word; None if none does.
         found: what the last good look found in the source.
         counts, vrps_by_anchor: what was made of it: unique payload by kind, and VRPs by trust anchor.
+        oversized_aspas: ASPAs left out of that as too large for a PDU.
         seconds: how long each part of that took, and all of it; empty before the first look of this run.
         unproved_count: deltas that failed their proof.
         generation_counts: generations published, by cause.
@@ -60,6 +61,18 @@ class SourceStatus:
     found: SourceReport | None = None
     counts: dict[str, int] = field(default_factory=dict)
     vrps_by_anchor: dict[str, int] = field(default_factory=dict)
+    oversized_aspas: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     unproved_count: int = 0
     generation_counts: dict[Task, int] = field(default_factory=lambda: dict.fromkeys(Task, 0))
+
+    def succeeded(self, now: float) -> None:
+        """A look came to something, be it that nothing is new."""
+        self.error = None
+        self.last_success = now
+        self.success_count += 1
+
+    def failed(self, reason: str) -> None:
+        """A look came to nothing."""
+        self.error = reason
+        self.failure_count += 1

@@ -110,17 +110,16 @@ class Updater(ABC):
         steps, vrps = len(generation.history.steps), generation.stored.table.vrp_count
         self._log.info("recovered", serial=generation.serial, vrps=vrps, steps=steps, is_stale=self._ledger.is_silent)
 
-    def _missed(self, error: PyrtrError) -> None:
+    async def _missed(self, error: PyrtrError) -> None:
         """A look came to nothing."""
-        status = self.status
-        status.error = str(error)
-        status.failure_count += 1
-        self._ledger.store.discard_new()
+        reason = str(error)
+        self.status.failed(reason)
+        await asyncio.to_thread(self._ledger.store.discard_new)
         if isinstance(error, StoreError):
-            status.storage_error = status.error
-            self._log.error("state can't be stored", reason=status.error)
+            self.status.storage_error = reason
+            self._log.error("state can't be stored", reason=reason)
         else:
-            self._log.error("source refused", source=status.location, reason=status.error)
+            self._log.error("source refused", source=self.status.location, reason=reason)
 
     def _adopt(self, generation: Generation) -> None:
         next_expiry = generation.next_expiry
@@ -133,9 +132,6 @@ class Updater(ABC):
         self._let_in_or_out(self._clock())  # what is committed is published, whether the port can be had or not
         self._ledger.publish()
 
-    def _control_gate(self, now: float) -> None:
-        self._gate(not self._is_closed(now))
-
     def _is_closed(self, now: float) -> bool:
         """Whether no router is served."""
         if self.status.divergence is not None:
@@ -145,6 +141,6 @@ class Updater(ABC):
     def _let_in_or_out(self, now: float) -> None:
         """Control the gate beside everything else."""
         try:
-            self._control_gate(now)
+            self._gate(not self._is_closed(now))
         except OSError as error:  # another program took the port while it was closed
             self._log.error("routers can't be let in again", reason=error.strerror)

@@ -13,7 +13,7 @@ from pyrtr import processes
 from pyrtr.compiler.job import Input, InputReport, Job, Report, SlurmReport, Task
 from pyrtr.compiler.pipeline import compare
 from pyrtr.errors import SlurmError, SourceError, StoreError
-from pyrtr.payload.slurm import SlurmFile, apply_slurm
+from pyrtr.payload.slurm import Slurmed, SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
 from pyrtr.sources.base import SourceReport, reader
 from pyrtr.sources.fetch import file
@@ -36,7 +36,7 @@ def compile_table(job: Job) -> Report:
     current = None if job.current is None else read_table(Path(job.current), is_mapped=True)
     watch.lap("current")
     used: list[_Share] = []
-    next_change, slurm_report = NEVER, None
+    next_change, oversized, slurm_report = NEVER, 0, None
     shares = [_share(place, job.now, watch) for place in job.inputs]
     kept = _slurm_kept(job)
     if job.task is Task.WITHDRAW:
@@ -46,8 +46,10 @@ def compile_table(job: Job) -> Report:
         table, facts = unexpired(current.table, current.facts, job.now)
     else:
         used, next_change = _in_use(shares, job)
-        table, facts = merged([(share.table, share.facts) for share in used])
-        table, facts, slurm_report = _with_slurm(job, kept, table, facts)
+        table, facts, oversized = merged([(share.table, share.facts) for share in used])
+        if (applied := _slurmed(job, kept, table, facts)) is not None:
+            slurmed, slurm_report = applied
+            table, facts, oversized = slurmed.table, slurmed.facts, oversized + slurmed.oversized
     watch.lap("merge")
     outcome = None if current is None else compare(current.table, current.facts, table, job.now)
     watch.lap("compare")
@@ -73,6 +75,7 @@ def compile_table(job: Job) -> Report:
         max_age_s=None if newest is None else newest.place.max_age_s,
         counts=table.counts,
         vrps_by_anchor=count_by_anchor(facts),
+        oversized_aspas=oversized,
         losses=None if outcome is None else outcome.losses,
         inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),
         slurm=slurm_report,
@@ -200,10 +203,12 @@ def _is_all_there(shares: list[_Share], kept: object) -> bool:
     return bool(shares) and all(share.is_there for share in shares) and not isinstance(kept, StoreError)
 
 
-def _with_slurm(
+def _slurmed(
     job: Job, kept: tuple[SlurmFile, ...] | StoreError | None, table: PayloadTable, facts: Facts
-) -> tuple[PayloadTable, Facts, SlurmReport | None]:
+) -> tuple[Slurmed, SlurmReport] | None:
     """The payload with the SLURM files that were found, or with those from before if they can't be used.
+
+    None if there are neither.
 
     Raises:
         SlurmError: they can't be used, and there are none from before: nothing is served unfiltered.
@@ -223,11 +228,11 @@ def _with_slurm(
         else:
             digest = write_slurm(Path(job.new_slurm), bodies)
     if files is None:
-        return table, facts, None
+        return None
     if isinstance(files, StoreError):
         raise files
     applied = apply_slurm(table, facts, files)
-    return applied.table, applied.facts, SlurmReport(refusal, digest, identity, applied.filtered, applied.added)
+    return applied, SlurmReport(refusal, digest, identity, applied.filtered, applied.added)
 
 
 def _do(job: Job) -> Report:

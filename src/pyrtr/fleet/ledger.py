@@ -126,6 +126,8 @@ class FleetLedger(Ledger):
             return
         packed = self.store.path / "fleet-offer"
         try:
+            if generation is self.current:
+                await asyncio.to_thread(self.mend_table)
             await asyncio.to_thread(_compress, generation.table_path, packed)
             await self.stream.put_table(name, packed)
         except OSError as error:

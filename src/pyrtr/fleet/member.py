@@ -40,6 +40,9 @@ MAKE_S = 300.0
 PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
 
+# So long those wait who can't have the last table, before the first of them begins anew.
+FORLORN_S = 60.0
+
 LOOK, ACCEPT = "look", "accept"
 
 
@@ -82,6 +85,7 @@ class Member(Loader):
         self._patient_until = monotonic() + PATIENCE_S
         self._relieved_until = 0.0
         self._duty_until = 0.0
+        self._behind_since: float | None = None
         self._has_joined = False
         self._identity = ""
         self._words: list[str] = []
@@ -163,10 +167,12 @@ class Member(Loader):
         try:
             await self._stream.open(self._hear)
             await self._join()
-            await self._catch_up()
+            behind = await self._try_to_catch_up()
             await self._mind_duty()
             while self._words:
                 await self._stream.tell(self._words.pop())
+            if behind is not None:
+                raise behind
         except (FleetError, SourceError, StoreError) as error:
             self._failed(error)
         else:
@@ -205,11 +211,24 @@ class Member(Loader):
 
     # What others made
 
-    async def _catch_up(self) -> None:
-        """Publish the last generation of the stream."""
+    async def _try_to_catch_up(self) -> PyrtrError | None:
+        """Publish the last generation of the stream; why that can't be done, if it can't."""
         identity, last = await self._stream.end()
+        try:
+            await self._catch_up(identity, last)
+        except (FleetError, SourceError, StoreError) as error:
+            if self._behind_since is None:
+                self._behind_since = self._monotonic()
+            return error
+        self._behind_since = None
+        return None
+
+    async def _catch_up(self, identity: str, last: int) -> None:
         async with self._looks.turn:
             ledger = self._ledger
+            if not self.agenda.is_off_duty and self._is_behind_for_good:
+                await self._stream_lost(last)
+                return
             if identity != self._identity:
                 self._identity, ledger.sequence, ledger.offered = identity, None, ""
             if ledger.sequence is None:
@@ -265,7 +284,8 @@ class Member(Loader):
             raise SourceError(self.status.divergence)
         before = current.history if current is not None and not is_whole else History()
         generation = await self._generation(newest, made.digest, before, steps)
-        kept = generation.history.steps[len(generation.history.steps) - len(steps) :] if steps else ()
+        retained = generation.history.steps
+        kept = retained[max(0, len(retained) - len(steps)) :]
         await ledger.take(generation, kept, newest.cause, last)
         self._took_over(generation, newest, is_whole=is_whole)
 
@@ -371,8 +391,15 @@ class Member(Loader):
             self._duty_until = 0.0
 
     @property
+    def _is_behind_for_good(self) -> bool:
+        """Whether nobody seems to have the table of the last generation any more."""
+        return self._behind_since is not None and self._monotonic() >= self._behind_since + FORLORN_S
+
+    @property
     def _is_reluctant(self) -> bool:
-        """Whether others had better be on duty, if there are any."""
+        """Whether others had better be on duty: those who have what the stream has."""
+        if self._behind_since is not None:
+            return not self._is_behind_for_good
         until = self._relieved_until if self._ledger.continues else max(self._relieved_until, self._patient_until)
         return len(self._fleet.members) > 1 and self._monotonic() < until
 
@@ -457,28 +484,28 @@ class Member(Loader):
         report, current = attempt.report, self._ledger.current
         is_others = current is not None and self._ledger.continues and not current.shares
         if report is not None and current is not None and is_others and report.built_at < min(current.built_at, now):
-            self._looks.discard(attempt)
+            await self._looks.discard(attempt)
             by_s = round(current.built_at - report.built_at)
             self._log.info("source is older than what the fleet has", source=self.status.location, by_s=by_s)
             return True
         return await super()._settle(attempt, now, started)
 
-    def _missed(self, error: PyrtrError) -> None:
+    async def _missed(self, error: PyrtrError) -> None:
         if isinstance(error, FleetError):
-            self._not_placed(error)
+            await self._not_placed(error)
             return
-        super()._missed(error)
+        await super()._missed(error)
         self._relieved_until = self._monotonic() + RELIEF_S
 
-    def _kept(self, task: Task, error: PyrtrError) -> None:
+    async def _kept(self, task: Task, error: PyrtrError) -> None:
         if isinstance(error, FleetError):
-            self._not_placed(error)
+            await self._not_placed(error)
         else:
-            super()._kept(task, error)
+            await super()._kept(task, error)
 
-    def _not_placed(self, error: FleetError) -> None:
+    async def _not_placed(self, error: FleetError) -> None:
         """What was made here did not get a place on the stream."""
-        self._ledger.store.discard_new()
+        await asyncio.to_thread(self._ledger.store.discard_new)
         if isinstance(error, SupersededError):
             self._fleet.superseded_count += 1
             self._log.info("another replica was first", fleet=self._fleet.name)

@@ -59,3 +59,18 @@ def vrps_of(rows: Rows) -> list[VRP]:
 def octets(rows: Rows) -> NDArray[np.uint8]:
     """A column as a matrix of octets, one row a VRP; shares the memory of `rows`."""
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
+
+
+def has_host_bits(addresses: NDArray[np.uint8], lengths: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """For each prefix, whether any bit of its address after the prefix length is set.
+
+    Args:
+        addresses: n x 4 or n x 16 octets.
+        lengths: prefix lengths, 0..32 or 0..128.
+    """
+    bits = np.arange(addresses.shape[1] * 8)
+    host_masks = np.packbits(bits[None, :] >= np.arange(len(bits) + 1)[:, None], axis=1)
+    result = np.zeros(len(addresses), np.bool_)
+    for octet in range(addresses.shape[1]):
+        result |= (addresses[:, octet] & host_masks[lengths, octet]) != 0
+    return result

@@ -19,7 +19,7 @@ from pyrtr.errors import PayloadError
 from pyrtr.payload.delta import contains
 from pyrtr.payload.order import Rows, address_bytes, octets, rows_of
 from pyrtr.payload.table import NEVER, Anchors, Facts, PayloadTable, Times
-from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey
+from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey, provider_union
 
 ANCHOR = "slurm"  # stands in the place of a trust anchor for VRPs that are there by an assertion only
 KINDS = ("vrps", "router_keys", "aspas")
@@ -296,11 +296,15 @@ def _slurm_aspas(aspas: Mapping[Aspa, int], files: Sequence[SlurmFile]) -> tuple
 
     lists_by_file = [_provider_lists(file.aspas, left) for file in files]
     lists = _provider_lists((aspa for file in files for aspa in file.aspas), left)
-    unions = {customer: _union(of_customer) for customer, of_customer in lists.items()}
+    unions = {customer: provider_union(of_customer) for customer, of_customer in lists.items()}
     # 8210bis §5.1: such an ASPA does not fit a PDU, and a cut one would be false.
     oversized = {customer for customer, union in unions.items() if len(union) > MAX_PROVIDERS}
     counts[1] = [
-        sum(_union(of_customer) != of_customer[0] for customer, of_customer in own.items() if customer not in oversized)
+        sum(
+            provider_union(of_customer) != of_customer[0]
+            for customer, of_customer in own.items()
+            if customer not in oversized
+        )
         for own in lists_by_file
     ]
     made = {customer: Aspa(customer, unions[customer]) for customer in unions.keys() - oversized}
@@ -318,8 +322,3 @@ def _provider_lists(asserted: Iterable[Aspa], left: Mapping[int, Aspa]) -> dict[
             aspa.provider_asns
         )
     return lists
-
-
-def _union(lists: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    # 8210bis §5.12: AS 0 only stands alone.
-    return tuple(sorted(set().union(*lists) - {0} or {0}))

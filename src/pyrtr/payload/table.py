@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, rows_of
-from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey
+from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey, provider_union
 
 Times = NDArray[np.int64]
 Anchors = NDArray[np.uint16]
@@ -167,30 +167,28 @@ def sort_unique(rows: Rows, expires: Times, anchors: Anchors) -> tuple[Rows, Tim
     return rows[starts], np.maximum.reduceat(expires, starts), anchors[order][starts]
 
 
-def merged(parts: Sequence[tuple[PayloadTable, Facts]]) -> tuple[PayloadTable, Facts]:
-    """The union of tables.
+def merged(parts: Sequence[tuple[PayloadTable, Facts]]) -> tuple[PayloadTable, Facts, int]:
+    """The union of tables, and how many ASPAs were left out because that of their providers does not fit a PDU.
 
     A VRP or router key that several hold ends when the last of them does, and has the trust anchor of the first. ASPAs
     of one customer become one with the providers of all of them (8210bis §5.12), AS 0 only where it is alone; it ends
-    when the first of them does, since the union is another one then. Too many providers for a PDU make no ASPA at all.
+    when the first of them does, since the union is another one then.
     """
     if len(parts) == 1:
-        return parts[0]
+        return (*parts[0], 0)
     names = tuple(dict.fromkeys(name for _, facts in parts for name in facts.anchors))
     keys: dict[RouterKey, int] = {}
-    providers: dict[int, set[int]] = {}
+    lists: dict[int, list[tuple[int, ...]]] = {}
     ends: dict[int, int] = {}
     for table, facts in parts:
         for key, expires in zip(table.router_keys, facts.router_keys_expires.tolist(), strict=True):
             keys[key] = max(expires, keys.get(key, 0))
         for aspa, expires in zip(table.aspas, facts.aspas_expires.tolist(), strict=True):
-            providers.setdefault(aspa.customer_asn, set()).update(aspa.provider_asns)
+            lists.setdefault(aspa.customer_asn, []).append(aspa.provider_asns)
             ends[aspa.customer_asn] = min(expires, ends.get(aspa.customer_asn, NEVER))
-    aspas = [
-        Aspa(customer, tuple(sorted(found - {0} or found)))
-        for customer, found in sorted(providers.items())
-        if len(found - {0}) <= MAX_PROVIDERS
-    ]
+    unions = {customer: provider_union(lists[customer]) for customer in sorted(lists)}
+    # 8210bis §5.1: a larger ASPA does not fit a PDU, and a cut one would be false.
+    aspas = [Aspa(customer, union) for customer, union in unions.items() if len(union) <= MAX_PROVIDERS]
     ordered_keys = sorted(keys, key=lambda key: key.sort_key)
 
     def anchors(codes: Anchors, facts: Facts) -> Anchors:
@@ -217,4 +215,5 @@ def merged(parts: Sequence[tuple[PayloadTable, Facts]]) -> tuple[PayloadTable, F
             ipv6_anchors,
             names,
         ),
+        len(unions) - len(aspas),
     )

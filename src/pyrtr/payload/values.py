@@ -1,6 +1,7 @@
 """The three payload types as values: VRP, router key and ASPA, with the rules that make each of them valid."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -95,6 +96,12 @@ class Aspa:
         # 8210bis §5.12: AS 0 stands alone or not at all.
         if providers[0] == 0 and len(providers) > 1:
             raise ProviderListError(f"ASPA of AS{self.customer_asn}: AS0 beside other providers")
+
+
+def provider_union(lists: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    """The provider ASNs of all lists, not all of them empty, ascending; there may be more than `MAX_PROVIDERS`."""
+    # 8210bis §5.12: AS 0 only stands alone.
+    return tuple(sorted(set().union(*lists) - {0} or {0}))
 
 
 def is_der_sequence(data: bytes) -> bool:

@@ -5,8 +5,9 @@ A datasource is one module beside this one, and offers one of two things:
     read(body, *, now)              the octets of a document into payload; files and URLs are fetched for it
     SCHEMES, feed(location, …)      a protocol of its own: the schemes of its locations, and what follows one of them
 
-`pyrtr` alone offers neither: it follows whole generations, not payload (see `compiler.follower`).
-Nothing else has to know its name: `kinds` finds the modules, `reader` and `protocol` load one when it is needed.
+`pyrtr` alone offers SCHEMES without a feed: it follows whole generations, not payload (see `compiler.follower`), and
+the settings and the supervisor know it by name. A further one has to be named nowhere: `kinds` finds the modules,
+`reader` and `protocol` load one when it is needed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ but whole generations: `compiler.follower` commits and publishes them as they ar
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,11 +94,4 @@ class PyrtrSource:
 
     def details(self) -> Mapping[str, int | float | str | None]:
         """What an operator is told."""
-        stats = self.stats
-        return {
-            "whole_copies": stats.whole_copies,
-            "updates": stats.updates,
-            "received_bytes": stats.received_bytes,
-            "seconds": stats.seconds,
-            "healthy": stats.healthy,
-        }
+        return dataclasses.asdict(self.stats)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +20,7 @@ import msgspec
 
 from pyrtr.errors import SourceError
 from pyrtr.logs import get_logger
-from pyrtr.processes import ending
+from pyrtr.processes import ending, spawn
 from pyrtr.sources.base import Found, Validators
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
@@ -160,16 +158,13 @@ class RtrFeed:
             if time.monotonic() - started > MAX_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             self._log.error("follower ended", source=self.location, reason=reason, pause_s=pause_s)
-            self._heard(Loss(f"the follower process {reason}", time.time() + pause_s), trigger)
+            await self._heard(Loss(f"the follower process {reason}", time.time() + pause_s), trigger)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     async def _follow(self, trigger: Callable[[], None]) -> str:
         """Run one follower; why it ended."""
-        pipe = asyncio.subprocess.PIPE
-        # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
-        arguments = (sys.executable, "-P", "-m", "pyrtr.sources.upstream.follower", str(os.getpid()))
-        process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+        process = await spawn("pyrtr.sources.upstream.follower")
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -178,7 +173,7 @@ class RtrFeed:
             process.stdin.write(msgspec.json.encode(self._order) + b"\n")
             self._process = process
             while line := await process.stdout.readline():
-                self._heard(msgspec.json.decode(line, type=Message), trigger)
+                await self._heard(msgspec.json.decode(line, type=Message), trigger)
             return ending(await process.wait(), await errors)
         except (ValueError, msgspec.MsgspecError) as error:  # a line without end, or no message
             return f"said what makes no sense: {error}"
@@ -190,18 +185,18 @@ class RtrFeed:
                 process.kill()
                 await process.wait()
 
-    def _heard(self, message: Message, trigger: Callable[[], None]) -> None:
+    async def _heard(self, message: Message, trigger: Callable[[], None]) -> None:
         match message:
             case Remark(event, fields, is_warning):
                 (self._log.warning if is_warning else self._log.info)(event, source=self.location, **fields)
             case Written(path):
                 self._is_written_again = True
                 if path is not None:
-                    self._keep(path)
+                    await self._keep(path)
             case Loss():
                 self._lost(message, trigger)
             case Confirmation():
-                self._confirmed(message, trigger)
+                await self._confirmed(message, trigger)
         self._news.set()
 
     def _lost(self, loss: Loss, trigger: Callable[[], None]) -> None:
@@ -215,14 +210,14 @@ class RtrFeed:
         if former is None and self.confirmation is not None:
             trigger()
 
-    def _confirmed(self, confirmation: Confirmation, trigger: Callable[[], None]) -> None:
+    async def _confirmed(self, confirmation: Confirmation, trigger: Callable[[], None]) -> None:
         former, was_lost = self.confirmation, self.loss is not None
         self.confirmation, self.loss = confirmation, None
         self._expires_at = confirmation.confirmed_at + confirmation.expire
         if confirmation.digest == self._known_digest:
             self.confirmed_at = confirmation.confirmed_at
         if confirmation.path is not None:
-            self._keep(confirmation.path)
+            await self._keep(confirmation.path)
         if former is None or was_lost:
             version, session_id, serial = confirmation.version, confirmation.session_id, confirmation.serial
             self._log.info(
@@ -263,11 +258,11 @@ class RtrFeed:
             return f"{self.location}: what it said has expired"
         return f"{self.location}: no answer yet"
 
-    def _keep(self, path: str) -> None:
+    async def _keep(self, path: str) -> None:
         """A table to hand out, in place of one that nobody has taken."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-        self._path = Path(path)
+        former, self._path = self._path, Path(path)
+        if former is not None:
+            await asyncio.to_thread(former.unlink, missing_ok=True)
 
 
 def feed(location: Location, folder: Path, options: Options) -> RtrFeed:

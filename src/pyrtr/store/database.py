@@ -132,6 +132,7 @@ class StateRecord(msgspec.Struct, frozen=True):
         next_expiry: Unix seconds at which the table has to be made anew; None for when its first entry ends.
         max_age_s: seconds after which the source itself holds the data to be stale, if it says so.
         upstream: the pyRTR whose sessions and serials these are; empty where they are our own.
+        oversized_aspas: ASPAs left out of the table as too large for a PDU.
     """
 
     format: int
@@ -150,6 +151,7 @@ class StateRecord(msgspec.Struct, frozen=True):
     next_expiry: int | None = None
     max_age_s: float | None = None
     upstream: str = ""
+    oversized_aspas: int = 0
 
 
 class Database:

@@ -60,7 +60,7 @@ class Generation:
         built_at: Unix time from which the age of the data is counted.
         is_withdrawn: whether the table is empty because its data was too old.
         metadata: the source's own.
-        shares, slurm, content, next_expiry, max_age_s, upstream: as `database.StateRecord` has them.
+        shares, slurm, content, next_expiry, max_age_s, upstream, oversized_aspas: as `database.StateRecord` has them.
     """
 
     session_ids: SessionIds
@@ -78,6 +78,7 @@ class Generation:
     next_expiry: int | None = None
     max_age_s: float | None = None
     upstream: str = ""
+    oversized_aspas: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Store:
             next_expiry=generation.next_expiry,
             max_age_s=generation.max_age_s,
             upstream=generation.upstream,
+            oversized_aspas=generation.oversized_aspas,
         )
         self._database.commit(record, new, cause)
         self._steps = record.steps
@@ -256,6 +258,7 @@ class Store:
             next_expiry=record.next_expiry,
             max_age_s=record.max_age_s,
             upstream=record.upstream,
+            oversized_aspas=record.oversized_aspas,
         )
 
     def _tidy(self, record: StateRecord | None, patterns: Iterable[str]) -> None:

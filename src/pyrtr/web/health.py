@@ -100,6 +100,7 @@ def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
         "records": found.records,
         "vrps_by_ta": largest(status.vrps_by_anchor),
         "dropped": found.dropped,
+        "oversized_aspas": status.oversized_aspas,
         "durations_s": status.seconds,
     }
 

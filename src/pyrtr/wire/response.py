@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrtr.payload.delta import AspaChange, Delta, KeyChanges, RowChanges, apply, contains
-from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, address_bytes
+from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, address_bytes, has_host_bits
 from pyrtr.payload.table import NOTHING, PayloadTable
 from pyrtr.payload.values import Aspa, RouterKey
 from pyrtr.wire.codec import decode
@@ -44,16 +44,7 @@ PAYLOAD_BYTES: Mapping[int, tuple[int, int]] = MappingProxyType(
 
 _HEADER = struct.Struct("!BBxxI")
 _LENGTH = struct.Struct("!4xI")
-
-
-def _host_bits(size: int) -> NDArray[np.uint8]:
-    """For each prefix length the octets of an address that have to be zero, as a mask."""
-    bits = 8 * size
-    masks = b"".join((2 ** (bits - length) - 1).to_bytes(size) for length in range(bits + 1))
-    return np.frombuffer(masks, np.uint8).reshape(bits + 1, size)
-
-
-_ROWS = {PduType.IPV4_PREFIX: (IPV4_ROW, _host_bits(4)), PduType.IPV6_PREFIX: (IPV6_ROW, _host_bits(16))}
+_ROWS = {PduType.IPV4_PREFIX: IPV4_ROW, PduType.IPV6_PREFIX: IPV6_ROW}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,17 +232,15 @@ class Response:
 
 def _are_prefixes(kind: PduType, pdus: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """For each PDU, whether its prefix and max length can be (8210bis §5.9, §5.10: no host bits)."""
-    _, host_bits = _ROWS[kind]
-    bits = len(host_bits) - 1
+    size = address_bytes(_ROWS[kind])
     lengths, max_lengths = pdus[:, 9], pdus[:, 10]
-    addresses = pdus[:, 12 : 12 + bits // 8]
-    has_host_bits = (addresses & host_bits[np.minimum(lengths, bits)]).any(axis=1)
-    return (lengths <= max_lengths) & (max_lengths <= bits) & ~has_host_bits
+    are_lengths = (lengths <= max_lengths) & (max_lengths <= size * 8)
+    return are_lengths & ~has_host_bits(pdus[:, 12 : 12 + size], np.minimum(lengths, size * 8))
 
 
 def _rows(kind: PduType, pdus: NDArray[np.uint8]) -> Rows:
     """Prefix PDUs as rows (see `payload.order`), in the order in which they came."""
-    row_type, _ = _ROWS[kind]
+    row_type = _ROWS[kind]
     size = address_bytes(row_type)
     rows = np.empty((len(pdus), row_type.itemsize), np.uint8)
     rows[:, :size] = pdus[:, 12 : 12 + size]

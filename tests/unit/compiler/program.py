@@ -126,7 +126,7 @@ class Program:
             self._do(Task.LOAD)
         elif (task := loader.agenda.due(self.now)) is not None:
             self._do(task)
-        loader._control_gate(self.now)
+        loader._let_in_or_out(self.now)
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds

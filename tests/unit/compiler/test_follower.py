@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.generations import SERIES, content, fill, memory_folder
 from tests.http_server import HttpServer, response
@@ -344,6 +345,41 @@ async def test_one_that_was_set_back(program: Program, other: Other) -> None:
     other.sessions = {"V0": [20], "V1": [21], "V2": [22]}
     await program.follower.look()
     assert (program.serves(other), program.gates[-1]) == (True, True)
+
+
+async def test_one_whose_serial_means_something_else_now(program: Program, other: Other) -> None:
+    """Without any history on either side the current serial alone gives it away."""
+    other.steps.clear()
+    await program.follower.look()
+    before = program.publisher.current
+    other.publish(SERIES[3])
+    other.steps.clear()
+    other.serial = before.serial
+    await program.follower.look()
+    assert program.follower.status.divergence == (
+        f"{other.url}: serial {before.serial} differs from what it was before"
+    )
+    assert (program.publisher.current, program.gates[-1]) == (before, False)
+
+
+async def test_a_table_that_is_not_what_was_written(
+    program: Program, other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await program.follower.look()
+    before = program.publisher.current
+    other.publish(SERIES[3])
+    look = program.source.look
+
+    async def lying(known: Position | None, table: Path, steps: Path) -> Followed:
+        return msgspec.structs.replace(await look(known, table, steps), digest=bytes(32))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(program.source, "look", lying)
+        assert await program.follower.look() > 0
+    assert program.publisher.current is before
+    assert str(program.follower.status.storage_error).endswith("is not what was written")
+    await program.follower.look()
+    assert program.serves(other)
 
 
 async def test_what_can_not_be_stored_is_not_published(

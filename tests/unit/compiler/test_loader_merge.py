@@ -8,6 +8,7 @@ from tests.unit.compiler.program import FIRST_SERIAL, MAX_AGE_S, MORE, NOW, Prog
 
 from pyrtr.compiler.failover import MAX_RETURN_LOOKS, RETURN_LOOKS, Standing
 from pyrtr.compiler.job import Task
+from pyrtr.payload.values import MAX_PROVIDERS
 from pyrtr.settings import Merge
 
 OTHER = (vrp("198.51.100.0/24"), vrp("203.0.113.0/24"), aspa(64496, 64499))
@@ -257,6 +258,23 @@ def test_aspas_of_one_customer_are_one_until_one_of_them_ends(union):
     assert aspa(64511, 64500, 64501) in union.payload
     union.pass_time(600)
     assert aspa(64511, 64501) in union.payload
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_aspa_that_grows_too_large_is_left_out_and_told(is_restarted, union):
+    half = MAX_PROVIDERS // 2
+    union.offer((*SMALL, aspa(64511, *range(1, half + 1))))
+    union.offer([aspa(64511, *range(half + 1, MAX_PROVIDERS + 2))], place=1)
+    look(union)
+    assert union.payload == set(SMALL)
+    assert union.log.lines[-1] == ("warning", "ASPAs are too large", {"count": 1})
+    if is_restarted:
+        union.restart()
+    assert union.loader.status.oversized_aspas == 1
+    union.offer(OTHER, place=1)
+    look(union)
+    assert aspa(64511, *range(1, half + 1)) in (union.payload or ())
+    assert union.loader.status.oversized_aspas == 0
 
 
 def test_one_that_is_confirmed_again_takes_part_again(union):

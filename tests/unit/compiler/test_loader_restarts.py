@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import msgspec
@@ -9,6 +10,8 @@ import pytest
 from tests.inputs import SMALL, aspa
 from tests.unit.compiler.program import (
     FIRST_SERIAL,
+    HALF,
+    MANY,
     MAX_AGE_S,
     MORE,
     NOW,
@@ -21,6 +24,7 @@ from pyrtr.compiler.worker import compile_table
 from pyrtr.errors import StoreError
 from pyrtr.payload.delta import NO_CHANGE, difference
 from pyrtr.settings import OnStale
+from pyrtr.sources.base import Found, Validators
 from pyrtr.store.database import Database
 from pyrtr.wire.enums import Version
 
@@ -90,6 +94,20 @@ def test_what_ended_meanwhile_is_never_served_again(start):
     assert program.publisher.current.history.serials == (FIRST_SERIAL,)
 
 
+def test_what_ended_meanwhile_and_can_not_be_taken_away_is_not_served_again(start, monkeypatch):
+    program = start()
+    program.load((*SMALL, MORE[-1]), expires=int(NOW) + 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "commit", no_room)
+        program.restart(after_s=100)
+        assert program.loader.status.expiry_error is not None
+        assert (program.serial, program.published) == (None, [])
+    program.offer(SMALL)
+    program.pass_time(6)
+    assert program.payload == set(SMALL)
+    assert [published.serial for published in program.published] == [0]
+
+
 @pytest.mark.parametrize("on_stale", OnStale)
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_a_restart_with_stale_data_looks_at_the_source_first(is_fresh, on_stale, start):
@@ -108,6 +126,40 @@ def test_a_restart_with_stale_data_looks_at_the_source_first(is_fresh, on_stale,
     else:
         assert (program.serial, program.payload) == (FIRST_SERIAL, set(SMALL))
         assert program.gates[-1] is (on_stale is OnStale.HOLD)
+
+
+@pytest.mark.parametrize("offered", [MORE, HALF])
+async def test_a_server_that_takes_its_time_after_such_a_restart_is_waited_for(offered, start, monkeypatch):
+    """Nothing is withdrawn before the first look, which is judged by what was served before."""
+    program = start(on_stale=OnStale.WITHDRAW)
+    program.load(SMALL if offered is MORE else MANY)
+    program.restart(after_s=MAX_AGE_S)
+    program.offer(offered)
+    look = program.loader.places[0].feed.look
+    asked, answered, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(known: Validators | None) -> Found | None:
+        asked.set()
+        await answered.wait()
+        found: Found | None = await look(known)
+        return found
+
+    monkeypatch.setattr(program.loader.places[0].feed, "look", slow)
+    program.publisher.subscribe(done.set)
+    task = asyncio.create_task(program.loader.run())
+    await asyncio.wait_for(asked.wait(), 5)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (program.published, program.loader.agenda.is_withdrawn) == ([], False)
+    answered.set()
+    await asyncio.wait_for(done.wait(), 5)
+    assert program.serial == 0
+    if offered is MORE:
+        assert (program.payload, program.loader.status.held) == (set(MORE), None)
+    else:  # what is held back is not served, and what is stale is not either
+        assert (program.payload, program.loader.status.held is not None) == (set(), True)
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
 
 
 def test_a_source_that_is_refused_after_such_a_restart(start):

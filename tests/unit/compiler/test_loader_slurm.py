@@ -13,6 +13,7 @@ from tests.unit.compiler.program import FIRST_SERIAL, HOLD_S, MORE, RELOAD_S, Pr
 from pyrtr.compiler import process
 from pyrtr.compiler.job import Job, Report, Task
 from pyrtr.compiler.worker import compile_table
+from pyrtr.payload.values import MAX_PROVIDERS
 from pyrtr.settings import Merge
 from pyrtr.store.state import Generation
 
@@ -302,6 +303,18 @@ def test_an_asserted_aspa_outlives_the_validated_one_it_was_united_with(start, f
     assert aspa(64496, 64497, 64498, 64500) in (program.payload or ())
     program.pass_time(55)
     assert program.payload == {aspa(64496, 64500)}
+
+
+def test_an_asserted_aspa_that_makes_one_too_large_is_told(start, file):
+    assertion = {"customerAsn": 64511, "providerAsns": [2**31]}
+    body = json.loads(slurm())
+    body["slurmVersion"] = 2
+    body["validationOutputFilters"]["aspaFilters"] = []
+    body["locallyAddedAssertions"]["aspaAssertions"] = [assertion]
+    replace(file, json.dumps(body).encode())
+    program = start(slurm=[file])
+    program.load((*SMALL, aspa(64511, *range(1, MAX_PROVIDERS + 1))))
+    assert (program.payload, program.loader.status.oversized_aspas) == (set(SMALL), 1)
 
 
 def test_a_file_whose_name_can_not_be_told_is_refused(start, folder):

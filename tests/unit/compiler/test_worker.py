@@ -194,6 +194,20 @@ def test_a_job_is_refused(break_it, tmp_path):
     assert "delta.next" not in files(tmp_path), "a delta may only be there with the table that it leads to"
 
 
+def test_a_share_that_is_another_than_the_one_that_was_accepted_is_not_used(tmp_path):
+    """A table file may be whole, and belong to another time."""
+    compiled(tmp_path, roa(64496))
+    share = tmp_path / "share.next"
+    given = job(tmp_path / "json")
+    known = msgspec.structs.replace(
+        given.inputs[0], body=None, share=str(share), share_digest=read_table(share).digest, new_share=""
+    )
+    assert compile_table(msgspec.structs.replace(given, inputs=(known,))).change_count == 1
+    other = msgspec.structs.replace(known, share_digest=bytes(32))
+    with pytest.raises(SourceError, match=r"share\.next is not what was accepted"):
+        compile_table(msgspec.structs.replace(given, inputs=(other,)))
+
+
 # The process itself, without the one that usually starts it.
 
 WORKER = [sys.executable, "-P", "-m", "pyrtr.compiler.worker"]

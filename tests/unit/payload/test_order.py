@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from tests.examples import NASTY, vrp
 
-from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, address_bytes, octets, pack_vrp, rows_of, unpack_vrp, vrps_of
+from pyrtr.payload.order import (
+    IPV4_ROW,
+    IPV6_ROW,
+    address_bytes,
+    has_host_bits,
+    octets,
+    pack_vrp,
+    rows_of,
+    unpack_vrp,
+    vrps_of,
+)
 from pyrtr.payload.values import VRP
 
 VRPS = [value for value in NASTY if isinstance(value, VRP)]
@@ -72,3 +82,28 @@ def test_an_empty_column(row_type, size):
     rows = rows_of([], row_type)
     assert (len(rows), rows.dtype, vrps_of(rows), octets(rows).shape) == (0, row_type, [], (0, row_type.itemsize))
     assert address_bytes(row_type) == size
+
+
+@pytest.mark.parametrize(
+    ("address", "length", "has"),
+    [
+        ("00000000", 0, False),
+        ("80000000", 0, True),
+        ("80000000", 1, False),
+        ("00000001", 31, True),
+        ("00000001", 32, False),
+        ("c0000200", 24, False),
+        ("c0000200", 22, True),
+        ("ff800000", 9, False),
+        ("ff800000", 8, True),
+    ],
+)
+def test_host_bits_are_found(address, length, has):
+    addresses = np.frombuffer(bytes.fromhex(address), np.uint8).reshape(1, 4)
+    assert has_host_bits(addresses, np.array([length], np.uint8)).tolist() == [has]
+
+
+@pytest.mark.parametrize("row_type", [IPV4_ROW, IPV6_ROW])
+def test_an_empty_column_has_no_host_bits(row_type):
+    addresses = np.empty((0, address_bytes(row_type)), np.uint8)
+    assert has_host_bits(addresses, np.empty(0, np.uint8)).tolist() == []

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from tests.examples import NASTY, aspa, key, vrp
+from tests.examples import NASTY, Payload, aspa, key, vrp
+from tests.generations import facts_of
 
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, pack_vrp, vrps_of
-from pyrtr.payload.table import NEVER, Facts, PayloadTable, count_by_anchor, sort_unique, unexpired
-from pyrtr.payload.values import Aspa, RouterKey
+from pyrtr.payload.table import NEVER, Facts, PayloadTable, count_by_anchor, merged, sort_unique, unexpired
+from pyrtr.payload.values import MAX_PROVIDERS, Aspa, RouterKey
 
 KEYS_ASCENDING = [  # 8210bis §11.2.2: SKI, SPKI length, SPKI, ASN
     key(9, ski=bytes(20), spki=bytes.fromhex("30050203010001")),
@@ -96,3 +97,31 @@ def test_what_has_expired_is_left_out():
     assert count_by_anchor(left_facts)["ta1"] == 0
     assert count_by_anchor(left_facts)["ta2"] == 2
     assert unexpired(table, facts, 2**62)[1].next_expiry == NEVER
+
+
+def ending(expires: int, *payload: Payload) -> tuple[PayloadTable, Facts]:
+    """A table all of which ends at once, and what is known of it."""
+    table = PayloadTable.of(payload)
+    return table, facts_of(table, expires)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_two_tables_hold_ends_with_the_later_and_an_aspa_with_the_earlier(order):
+    shared = (vrp("192.0.2.0/24", 24, 64496), vrp("2001:db8::/32", 32, 0), key())
+    early, late = ending(100, *shared, aspa(64496, 64500)), ending(200, *shared, aspa(64496, 64501))
+    table, facts, oversized = merged([early, late][::order])
+    assert table == PayloadTable.of([*shared, aspa(64496, 64500, 64501)])
+    ends = (facts.ipv4_expires, facts.ipv6_expires, facts.router_keys_expires, facts.aspas_expires)
+    assert [column.tolist() for column in ends] == [[200], [200], [200], [100]]
+    assert oversized == 0
+
+
+def test_united_aspas_have_as_0_only_where_it_is_alone_and_are_left_out_where_no_pdu_holds_them():
+    most = range(1, MAX_PROVIDERS + 1)
+    tables = (
+        [aspa(1, 0), aspa(2, 0), aspa(3, *most), aspa(4, 0)],
+        [aspa(1, 0), aspa(2, 9), aspa(3, MAX_PROVIDERS + 1), aspa(4, *most)],
+    )
+    table, facts, oversized = merged([ending(100, *payload) for payload in tables])
+    assert table.aspas == (aspa(1, 0), aspa(2, 9), aspa(4, *most))
+    assert (facts.aspas_expires.tolist(), oversized) == ([100] * 3, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 
-import numpy as np
 import pytest
 from tests.examples import MAX_ASN, SKI
 
@@ -191,23 +190,3 @@ def test_prefixes_are_read_whatever_stands_beside_them(read, good, bad, monkeypa
 def test_an_empty_column_is_read(read):
     addresses, lengths, is_good = read([])
     assert (addresses.shape[0], lengths.tolist(), is_good.tolist()) == (0, [], [])
-    assert fields.has_host_bits(addresses, lengths).tolist() == []
-
-
-@pytest.mark.parametrize(
-    ("address", "length", "has"),
-    [
-        ("00000000", 0, False),
-        ("80000000", 0, True),
-        ("80000000", 1, False),
-        ("00000001", 31, True),
-        ("00000001", 32, False),
-        ("c0000200", 24, False),
-        ("c0000200", 22, True),
-        ("ff800000", 9, False),
-        ("ff800000", 8, True),
-    ],
-)
-def test_host_bits_are_found(address, length, has):
-    octets = np.frombuffer(bytes.fromhex(address), np.uint8).reshape(1, 4)
-    assert fields.has_host_bits(octets, np.array([length], np.uint8)).tolist() == [has]

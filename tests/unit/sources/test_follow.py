@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # it has none
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import MAX_ASN, SKI, SPKI
 from tests.generations import SERIES
 from tests.http_server import HttpServer, chunked, response
 from tests.other import Other
@@ -24,7 +26,7 @@ from pyrtr.payload.table import PayloadTable
 from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.follow import worker
 from pyrtr.sources.follow.copy import forward, proved
-from pyrtr.sources.follow.exchange import kept_steps, read_steps, read_table
+from pyrtr.sources.follow.exchange import RawStep, kept_steps, read_steps, read_table, steps_of
 from pyrtr.sources.follow.messages import Followed, Order, Position, Sessions
 from pyrtr.sources.follow.worker import Copyist
 from pyrtr.store import table_file
@@ -286,12 +288,36 @@ def too_short(value: list[Any]) -> None:
     value[1][1] = bytes(16) + bytes((0, 1)) + bytes(4)
 
 
+def host_bits(value: list[Any]) -> None:
+    value[1][0] = bytes((10, 0, 0, 1, 8, 8)) + bytes(4)
+
+
+def host_bits_of_ipv6(value: list[Any]) -> None:
+    value[1][1] = bytes(15) + bytes((1, 127, 127)) + bytes(4)
+
+
 def no_key(value: list[Any]) -> None:
     value[1][2] = [[b"", 1, b""]]
 
 
+def key_twice(value: list[Any]) -> None:
+    value[1][2] *= 2
+
+
+def unsorted_keys(value: list[Any]) -> None:
+    value[1][2].insert(0, [SKI, MAX_ASN, SPKI])
+
+
 def no_providers(value: list[Any]) -> None:
     value[1][3] = [[64496, []]]
+
+
+def customer_twice(value: list[Any]) -> None:
+    value[1][3].append([value[1][3][-1][0], [64500]])
+
+
+def unsorted_customers(value: list[Any]) -> None:
+    value[1][3].append([1, [64500]])
 
 
 def huge_session(value: list[Any]) -> None:
@@ -313,7 +339,8 @@ def no_digest(value: list[Any]) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        unsorted, half_a_row, too_long, too_short, no_key, no_providers,
+        unsorted, half_a_row, too_long, too_short, host_bits, host_bits_of_ipv6, no_key, key_twice, unsorted_keys,
+        no_providers, customer_twice, unsorted_customers,
         huge_session, no_session, no_serial, no_digest,
     ],
 )  # fmt: skip
@@ -322,6 +349,31 @@ def test_what_is_no_payload_is_refused(other: Other, spoil: Callable[[list[Any]]
     spoil(value)
     with pytest.raises(SourceError):
         read_table(msgpack.packb(value))
+
+
+STEP = [b"", b"", b"", b"", [], [], []]  # changes nothing
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((place, bytes((10, 0, 0, 1, 8, 8)) + bytes(4)) for place in (0, 1)),
+        *((place, bytes(15) + bytes((1, 127, 127)) + bytes(4)) for place in (2, 3)),
+        *((place, [[SKI, 64496, SPKI]] * 2) for place in (4, 5)),
+        *((place, [[SKI, 64497, SPKI], [SKI, 64496, SPKI]]) for place in (4, 5)),
+        (6, [[64496, [], [64500]], [64496, [64500], []]]),
+        (6, [[64497, [], [64500]], [64496, [], [64500]]]),
+        (6, [[64496, [], []]]),
+        (6, [[64496, [], [64500, 64500]]]),
+    ],
+    ids=lambda part: str(part) if isinstance(part, int) else "",
+)
+def test_a_step_that_is_none_is_refused(place: int, value: object) -> None:
+    """Routers would be sent what it says: a record twice, one that can't be, or a withdrawal of nothing."""
+    step = [0, bytes(32), [*STEP[:place], value, *STEP[place + 1 :]]]
+    raw_steps = msgspec.msgpack.decode(msgpack.packb([step]), type=list[RawStep])
+    with pytest.raises(SourceError, match="its steps can't be read"):
+        steps_of(raw_steps)
 
 
 @given(st.binary(max_size=200))

@@ -30,6 +30,7 @@ def loaded(status: SourceStatus) -> None:
     status.found = FOUND
     status.counts = {"ipv4": 1, "ipv6": 0, "router_keys": 0, "aspas": 0}
     status.vrps_by_anchor = {"example": 1}
+    status.oversized_aspas = 4
     status.seconds = {"decode": 0.25, "total": 0.5}
 
 
@@ -103,6 +104,7 @@ async def test_what_an_operator_sees():
             "records": {"vrps": 3, "router_keys": 0, "aspas": 0},
             "vrps_by_ta": {"example": 1},
             "dropped": {"expired": 2},
+            "oversized_aspas": 4,
             "durations_s": {"decode": 0.25, "total": 0.5},
         }
 

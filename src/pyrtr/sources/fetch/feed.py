@@ -6,10 +6,12 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TypeVar
 
 from pyrtr import processes
 from pyrtr.errors import SourceError
@@ -19,6 +21,8 @@ from pyrtr.sources.fetch.request import Limits, Reply, Request, SourceTls
 from pyrtr.sources.location import Location
 
 WATCH_INTERVAL_S = 0.5
+
+Sight = TypeVar("Sight")
 
 
 @dataclass(slots=True)
@@ -36,6 +40,21 @@ class FetchStats:
     not_modified: int = 0
     body_bytes: int | None = None
     seconds: float | None = None
+
+
+async def settled(look: Callable[[], Sight]) -> AsyncIterator[Sight]:
+    """What a look shows, whenever it shows the same as the one before: what is still written to is not done.
+
+    Args:
+        look: called in a thread, again and again for ever.
+    """
+    last: Sight | None = None
+    while True:
+        await asyncio.sleep(WATCH_INTERVAL_S)
+        now = await asyncio.to_thread(look)
+        if now == last:
+            yield now
+        last = now
 
 
 class DocumentFeed:
@@ -75,17 +94,13 @@ class DocumentFeed:
         """
         if not self._location.is_local:
             await asyncio.Event().wait()
-        last: Signature | None = None
         told: Signature | None = None
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            now = await asyncio.to_thread(signature, self._location.path)
+        async for now in settled(partial(signature, self._location.path)):
             if now is None:
                 told = None
-            elif now == last and now not in (self._seen, told):
+            elif now not in (self._seen, told):
                 told = now
                 trigger()
-            last = now
 
     async def _examine(self, known: Validators | None) -> Found | None:
         path = self._location.path

@@ -1,4 +1,4 @@
-"""A source that is a local file."""
+"""A local file: all of it, decompressed, and what tells it from the one that stood there before."""
 
 from __future__ import annotations
 

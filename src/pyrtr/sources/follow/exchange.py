@@ -7,7 +7,9 @@ that it is, is for `copy` to find out.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from pyrtr.errors import PayloadError, SourceError, StoreError
 from pyrtr.payload.delta import AspaChange, Delta, KeyChanges, RowChanges
 from pyrtr.payload.history import Step
-from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, address_bytes, octets
+from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, address_bytes, has_host_bits, octets
 from pyrtr.payload.table import PayloadTable
 from pyrtr.payload.values import Aspa, RouterKey
 from pyrtr.sources.follow.messages import Standing
@@ -48,6 +50,7 @@ def read_table(body: bytes) -> tuple[Standing, PayloadTable, list[RawStep]]:
     try:
         standing, raw, steps = msgspec.msgpack.decode(body, type=tuple[Standing, _RawTable, list[RawStep]])
         keys, aspas = _keys(raw[2]), tuple(itertools.starmap(Aspa, raw[3]))
+        _require_ascending([aspa.customer_asn for aspa in aspas], "ASPA customers")
         table = PayloadTable(_rows(raw[0], IPV4_ROW), _rows(raw[1], IPV6_ROW), keys, aspas)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, PayloadError, ValueError) as error:
         raise SourceError(f"its table can't be read: {error}") from error
@@ -115,7 +118,10 @@ def _delta(
     keys_withdraw: _Keys,
     changes: _Changes,
 ) -> Delta:
-    for customer, _, new in changes:
+    _require_ascending([customer for customer, _, _ in changes], "ASPA customers")
+    for customer, old, new in changes:
+        if old == new:
+            raise ValueError(f"ASPA of AS{customer} does not change")
         if new:
             Aspa(customer, new)  # raises what is wrong with it
     return Delta(
@@ -131,7 +137,19 @@ def _raw_keys(keys: tuple[RouterKey, ...]) -> _Keys:
 
 
 def _keys(raw: _Keys) -> tuple[RouterKey, ...]:
-    return tuple(itertools.starmap(RouterKey, raw))
+    keys = tuple(itertools.starmap(RouterKey, raw))
+    _require_ascending([key.sort_key for key in keys], "router keys")
+    return keys
+
+
+def _require_ascending(order: Sequence[Any], what: str) -> None:
+    """Otherwise routers would be sent duplicates, or an order that is not the draft's (8210bis §11.2).
+
+    Raises:
+        ValueError: it is not ascending, or not unique.
+    """
+    if any(low >= high for low, high in itertools.pairwise(order)):
+        raise ValueError(f"its {what} are not ascending")
 
 
 def _rows(data: bytes, row_type: np.dtype[np.bytes_]) -> Rows:
@@ -147,4 +165,6 @@ def _rows(data: bytes, row_type: np.dtype[np.bytes_]) -> Rows:
     max_lengths, lengths = octets(rows)[:, size], octets(rows)[:, size + 1]
     if (lengths > max_lengths).any() or (max_lengths > size * 8).any():
         raise ValueError("a VRP has a prefix or max length that can't be")
+    if has_host_bits(octets(rows)[:, :size], lengths).any():
+        raise ValueError("a VRP has host bits")
     return rows

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrtr.errors import PayloadError
-from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows
+from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, has_host_bits
 from pyrtr.payload.table import NEVER, Anchors, Facts, PayloadTable, Times, sort_unique
-from pyrtr.payload.values import MAX_ASN, MAX_PROVIDERS, Aspa, RouterKey
+from pyrtr.payload.values import MAX_ASN, MAX_PROVIDERS, Aspa, RouterKey, provider_union
 from pyrtr.sources.base import Loaded
-from pyrtr.sources.records import fields
 from pyrtr.sources.records.fields import Flags, Octets
 
 ABSENT = -1
@@ -80,7 +79,7 @@ class Builder:
         is_kept = np.ones(len(addresses), np.bool_)
         for reason, is_bad in (
             ("prefix", ~records.is_good),
-            ("host_bits", fields.has_host_bits(addresses, np.where(records.is_good, lengths, 0))),
+            ("host_bits", has_host_bits(addresses, np.where(records.is_good, lengths, 0))),
             ("asn", (records.asns < 0) | (records.asns > MAX_ASN)),
             ("max_length", (max_lengths < lengths) | (max_lengths > size * 8)),
             ("expired", records.expires <= self._now),
@@ -127,12 +126,11 @@ class Builder:
         """The ASPAs, ascending by customer, and when each ends."""
         aspas = []
         for customer, (union, expires) in sorted(self._aspas.items()):
-            # 8210bis §5.12: AS 0 only stands alone.
-            providers = union - {0} or {0}
+            providers = provider_union((union,))
             if len(providers) > MAX_PROVIDERS:  # such an ASPA can't be sent, and a cut one would be false
                 self.dropped["providers"] += 1
                 continue
-            aspas.append((Aspa(customer, tuple(sorted(providers))), expires))
+            aspas.append((Aspa(customer, providers), expires))
         return aspas
 
     def build(

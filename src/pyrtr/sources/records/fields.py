@@ -142,13 +142,3 @@ def ipv6_prefixes(texts: Sequence[str]) -> tuple[Octets, Octets, Flags]:
     is_good = prefix_lengths != _MALFORMED_LENGTH
     matrix = np.frombuffer(bytes(addresses), np.uint8).reshape(len(texts), 16)
     return matrix, np.where(is_good, prefix_lengths, 0).astype(np.uint8), is_good
-
-
-def has_host_bits(addresses: Octets, lengths: Octets) -> Flags:
-    """Whether any bit after the prefix length is set."""
-    bits = np.arange(addresses.shape[1] * 8)
-    host_masks = np.packbits(bits[None, :] >= np.arange(len(bits) + 1)[:, None], axis=1)
-    result = np.zeros(len(addresses), np.bool_)
-    for octet in range(addresses.shape[1]):
-        result |= (addresses[:, octet] & host_masks[lengths, octet]) != 0
-    return result
