@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from pyrtr.logs import printable
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.publisher import Published
-from pyrtr.server.registry import tally
+from pyrtr.server.registry import OTHER_CODE, tally
 from pyrtr.web.verdict import condition, judge
 from pyrtr.wire.enums import PDU_TYPES, ErrorCode, PduType, Version
 
@@ -185,15 +185,11 @@ def _router_metrics(context: Context, sums: RouterSums) -> Iterator[Metric]:
 
 
 def _error_metric(counts: Mapping[tuple[str, str], int]) -> Metric:
-    # A router may send any of 65536 codes: those that nobody assigned share one series.
-    by_code = Counter({(direction, str(int(code))): 0 for direction in ("received", "sent") for code in ErrorCode})
-    for (what, code), count in counts.items():
-        if what in ("error_received", "error_sent"):
-            direction = what.removeprefix("error_")
-            by_code[direction, code if (direction, code) in by_code else OTHER] += count
+    codes = [str(int(code)) for code in ErrorCode]
     errors = CounterMetricFamily("pyrtr_errors", "Error Reports by code.", labels=["direction", "code"])
-    for labels, count in by_code.items():
-        errors.add_metric(labels, count)
+    for direction, some in (("received", [*codes, OTHER_CODE]), ("sent", codes)):
+        for code in some:
+            errors.add_metric([direction, code], counts[f"error_{direction}", code])
     return errors
 
 

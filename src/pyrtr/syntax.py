@@ -113,6 +113,8 @@ def _read_hosts(text: str) -> tuple[str, ...]:
 
 def _read_locations(text: str) -> tuple[Location, ...]:
     """Paths and URLs, each once."""
+    if re.search("://[^/]*,(?!\\s*/)((?!://).)*@", text):  # read as two locations, it would show what is secret
+        raise ValueError("a comma in a user name or password is written as %2C")
     return tuple(dict.fromkeys(Location.parse(part.strip()) for part in text.split(",")))
 
 

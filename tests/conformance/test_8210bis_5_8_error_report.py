@@ -7,6 +7,9 @@ from tests.conformance.harness import SAMPLE, Pair, report
 from tests.model_core import Sync, error_report, reset_query
 from tests.model_pdus import ERROR_REPORT, HIGHEST_CODE, MAX_PDU_BYTES, Pdu
 
+from pyrtr.session.cache import MAX_TEXT
+from pyrtr.wire.pdu import ErrorReport
+
 INTERNAL_ERROR, UNSUPPORTED_PDU_TYPE = 1, 5
 
 
@@ -124,6 +127,16 @@ def test_a_fatal_report_ends_the_session(version: int, code: int, is_slow: bool)
     assert len(pair.events) == heard
     assert pair.session.error_received is not None
     assert pair.session.error_received.code == code
+
+
+def test_of_a_long_report_the_beginning_is_kept(version: int) -> None:
+    """B88, B89: a router may say 64 KiB, and stay; what it costs, in memory and in the log, is bounded."""
+    pair = Pair(version, *SAMPLE)
+    pair.reset()
+    assert pair.send(error_report(version, 2, b"\1" * 30_000, b"x" * 30_000)) == []
+    assert pair.closed is None
+    assert pair.session.error_received == ErrorReport(2, b"", "x" * MAX_TEXT)
+    assert pair.notes[-1].fields["text"] == "x" * MAX_TEXT
 
 
 @pytest.mark.parametrize(

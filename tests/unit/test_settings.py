@@ -528,6 +528,23 @@ def test_a_password_in_a_location_is_not_shown():
     assert "secret" not in str(problems({"LOCATION": "https://me:secret@rpki.example/json", "MIN_VERSION": "9"}))
 
 
+@pytest.mark.parametrize("name", ["LOCATION", "JSONFILE", "SLURM"])
+@pytest.mark.parametrize(
+    "password", ["secret,secret", "80,secret", "secret,", ",secret", "secret,sec/secret", "a,b,secret"]
+)
+def test_a_comma_in_a_password_is_refused_without_showing_it(name: str, password: str):
+    """RFC 3986 section 3.2.1 allows it, but here it parts locations: the halves would be shown."""
+    for text in (f"https://me:{password}@h/json", f"/local,https://h , https://{password}@h"):
+        (line,) = problems({name: text})
+        assert "secret" not in line
+        assert "a comma in a user name or password is written as %2C" in line
+
+
+@pytest.mark.parametrize("text", ["https://h,/data/a@b", "https://h/x,a@b", "https://h,https://me:word@h", "a@b,c@d"])
+def test_a_comma_before_a_password_or_path_parts_locations(text: str):
+    assert len(Settings.load({"LOCATION": text})[0].location) == 2
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

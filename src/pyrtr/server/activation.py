@@ -16,7 +16,7 @@ NAMES = ("rtr", "tls", "ssh", "http")
 
 
 class ActivationError(PyrtrError):
-    """What was handed over is no listening socket."""
+    """What was handed over can't be listened on."""
 
 
 def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket]]:
@@ -25,7 +25,7 @@ def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket
     Takes the variables out of `environ`, so that no child believes that they are meant for it.
 
     Raises:
-        ActivationError: a descriptor is no TCP socket.
+        ActivationError: a descriptor is no TCP socket that can be listened on.
     """
     process = environ.pop("LISTEN_PID", "")
     count = environ.pop("LISTEN_FDS", "")
@@ -44,6 +44,18 @@ def inherited(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket
         if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type is not socket.SOCK_STREAM:
             sock.close()
             raise ActivationError(f"descriptor {descriptor} of LISTEN_FDS is no TCP socket: expected ListenStream=PORT")
+        if not sock.getsockname()[1] or _is_connected(sock):
+            sock.close()
+            text = "can't be listened on: expected ListenStream=PORT with Accept=no"
+            raise ActivationError(f"descriptor {descriptor} of LISTEN_FDS {text}")
         name = names[place] if place < len(names) and names[place] in NAMES else "rtr"
         found.setdefault(name, []).append(sock)
     return found
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

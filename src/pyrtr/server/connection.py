@@ -128,9 +128,9 @@ class Connection(asyncio.Protocol):
         """Something new was published."""
         self._perform(self.session.notify(self._publisher.current, self._loop.time()))
 
-    def leave(self, farewell: ErrorCode | None) -> None:
-        """The program is stopping: finish what is under way, say farewell, and close."""
-        self._perform(self.session.leave(farewell))
+    def leave(self, farewell: ErrorCode | None, reason: str) -> None:
+        """Routers are no longer served: finish what is under way, say farewell, and close."""
+        self._perform(self.session.leave(farewell, reason))
 
     def abort(self, reason: str) -> None:
         """End it now, whatever is lost."""
@@ -194,8 +194,8 @@ class Connection(asyncio.Protocol):
             self._publisher.encode(response.image).add_done_callback(self._encoded)
 
     def _encoded(self, future: asyncio.Future[Image]) -> None:
-        if self._transport.is_closing() or future.cancelled():
-            return
+        if self._response is None or self._transport.is_closing() or future.cancelled():
+            return  # given up meanwhile
         error = future.exception()
         if error is None:
             self._send_response(future.result())

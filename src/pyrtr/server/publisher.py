@@ -15,7 +15,7 @@ from pyrtr.payload.history import History
 from pyrtr.payload.serial import State
 from pyrtr.payload.table import PayloadTable
 from pyrtr.wire.enums import Version
-from pyrtr.wire.image import Image, SharedImage, encode_delta, encode_snapshot, is_visible
+from pyrtr.wire.image import IPV6_PDU_BYTES, Image, SharedImage, encode_delta, encode_snapshot, is_visible
 from pyrtr.wire.pdu import Timing
 
 # A whole table is asked for by who connects anew, mostly in one version or two. What no router is being sent, and was
@@ -24,6 +24,11 @@ MAX_RESTING_SNAPSHOTS = 2
 # Routers ask for one of the last few serials. What was asked for longest ago is encoded again when it is asked for.
 MAX_DELTA_IMAGES = 32
 MAX_DELTA_BYTES = 32 * 2**20
+# From each serial it is another delta, and routers that read slowly hold on to theirs. Beyond this sum, one that asks
+# from yet another serial is sent the whole table, which all of them share.
+MAX_LIVE_DELTA_BYTES = 256 * 2**20
+
+_From = tuple[Version, int]  # a version and a serial
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +58,9 @@ class Published:
     may_catch_up: bool = False
     _snapshots: WeakValueDictionary[Version, SharedImage] = field(default_factory=WeakValueDictionary, repr=False)
     _resting: deque[SharedImage] = field(default_factory=lambda: deque(maxlen=MAX_RESTING_SNAPSHOTS), repr=False)
-    _deltas: OrderedDict[tuple[Version, int], SharedImage] = field(default_factory=OrderedDict, repr=False)
+    _deltas: WeakValueDictionary[_From, SharedImage] = field(default_factory=WeakValueDictionary, repr=False)
+    _resting_deltas: OrderedDict[_From, SharedImage] = field(default_factory=OrderedDict, repr=False)
+    _news: dict[_From, bool] = field(default_factory=dict, repr=False)
 
     @property
     def is_ready(self) -> bool:
@@ -81,26 +88,38 @@ class Published:
         return image
 
     def delta(self, version: Version, serial: int) -> SharedImage | None:
-        """What leads from `serial` to the current one, or None where that can't be said any more."""
-        key = (version, serial)
-        if key in self._deltas:
-            self._deltas.move_to_end(key)
-            return self._deltas[key]
-        deltas = self.history.since(serial)
-        if deltas is None:
-            return None
-        self._deltas[key] = SharedImage(lambda: encode_delta(version, compose(deltas)))
-        while len(self._deltas) > MAX_DELTA_IMAGES or (len(self._deltas) > 1 and self._delta_bytes() > MAX_DELTA_BYTES):
-            self._deltas.popitem(last=False)
-        return self._deltas[key]
+        """What leads from `serial` to the current one, or None where that can't be said any more, or not to everybody.
 
-    def _delta_bytes(self) -> int:
-        return sum(len(image.ready.body) for image in self._deltas.values() if image.ready is not None)
+        One image of each version and serial, as long as anybody is sent it or it rests here.
+        """
+        key = (version, serial)
+        image = self._deltas.get(key)
+        if image is None:
+            deltas = self.history.since(serial)
+            if deltas is None:
+                return None
+            size = sum(map(len, deltas)) * IPV6_PDU_BYTES
+            if self._deltas and size + _total_bytes(self._deltas) > MAX_LIVE_DELTA_BYTES:
+                return None
+            image = self._deltas[key] = SharedImage(lambda: encode_delta(version, compose(deltas)), size)
+        resting = self._resting_deltas
+        resting[key] = image
+        resting.move_to_end(key)
+        while len(resting) > MAX_DELTA_IMAGES or (len(resting) > 1 and _total_bytes(resting) > MAX_DELTA_BYTES):
+            resting.popitem(last=False)
+        return image
 
     def is_news(self, version: Version, serial: int) -> bool:
         """Whether a router of `version` that holds `serial` has anything to gain from asking."""
-        deltas = self.history.since(serial)
-        return deltas is None or any(is_visible(version, delta) for delta in deltas)
+        key = (version, serial)
+        if key not in self._news:  # most routers hold one of a few serials
+            deltas = self.history.since(serial)
+            self._news[key] = deltas is None or any(is_visible(version, delta) for delta in deltas)
+        return self._news[key]
+
+
+def _total_bytes(images: Mapping[_From, SharedImage]) -> int:
+    return sum(image.size for image in images.values())
 
 
 class Publisher:

@@ -23,6 +23,11 @@ MAX_SLICE_BYTES = 2**20
 MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
+_CLOSED = "no router is served for now"
+
+# A router may send any of 65536 error codes: those that nobody assigned are counted as one.
+OTHER_CODE = "other"
+_CODES = frozenset(map(int, ErrorCode))
 
 
 class Registry:
@@ -65,7 +70,7 @@ class Registry:
         self.connections.add(connection)
         self._is_empty.clear()
         if not self._is_open:  # its handshake was under way
-            asyncio.get_running_loop().call_soon(connection.leave, None)
+            asyncio.get_running_loop().call_soon(connection.leave, None, _CLOSED)
 
     def remove(self, connection: Connection) -> None:
         """The router is gone."""
@@ -90,13 +95,13 @@ class Registry:
         self._is_open = is_open
         if not is_open:
             for connection in list(self.connections):
-                connection.leave(None)
+                connection.leave(None, _CLOSED)
 
     async def leave(self, farewell: ErrorCode | None, *, timeout_s: float) -> None:
         """Part from all routers: what is under way may finish within `timeout_s`, the rest is cut off then."""
         self._is_open = False
         for connection in list(self.connections):
-            connection.leave(farewell)
+            connection.leave(farewell, "the cache is stopping")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_empty.wait(), timeout_s)
         for connection in list(self.connections):
@@ -120,7 +125,7 @@ class Registry:
 def tally(connection: Connection) -> Counter[tuple[str, str]]:
     """One connection's counters by (what, kind)."""
     session = connection.session
-    return Counter(
+    counts = Counter(
         {
             ("queries", "reset"): session.reset_queries,
             ("queries", "serial"): session.serial_queries,
@@ -131,6 +136,8 @@ def tally(connection: Connection) -> Counter[tuple[str, str]]:
             ("bytes", "received"): connection.bytes_received,
             ("bytes", "sent"): connection.bytes_sent,
             **{("error_sent", str(int(code))): count for code, count in session.errors_sent.items()},
-            **{("error_received", str(code)): count for code, count in session.errors_received.items()},
         }
     )
+    for code, count in session.errors_received.items():
+        counts["error_received", str(code) if code in _CODES else OTHER_CODE] += count
+    return counts

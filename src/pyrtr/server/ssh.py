@@ -393,10 +393,11 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         self._connection = connection
         self._ended = ended
         self._is_started = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = cast("_Channel", chan)
-        asyncio.get_running_loop().call_later(SESSION_TIMEOUT_S, self._leave_if_idle)
+        self._timer = asyncio.get_running_loop().call_later(SESSION_TIMEOUT_S, self._leave_if_idle)
 
     def subsystem_requested(self, subsystem: str) -> bool:
         return subsystem == SUBSYSTEM
@@ -420,6 +421,8 @@ class _Session(asyncssh.SSHServerSession[bytes]):
             self._connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._is_started:
             self._connection.connection_lost(exc)
         self._ended(self)

@@ -46,6 +46,8 @@ MAX_PENDING = 8
 MAX_PDUS_PER_TURN = 16
 # Error Reports that do not end a session may be sent so often; nothing sensible sends more.
 MAX_NON_FATAL_REPORTS = 4
+# What is kept and logged of an Error Report's text, in characters. It may be 64 KiB long, and routers are thousands.
+MAX_TEXT = 512
 # 8210bis §7 invites a router that asked for too high a version to ask again; not for ever.
 MAX_REFUSALS = 4
 # How long a PDU may take from its first octet to its last. Octet by octet gains nothing.
@@ -82,7 +84,7 @@ class CacheSession:
         reset_queries, serial_queries: how many were received.
         full_responses, delta_responses, cache_resets, notifies: how many were sent, or begun.
         errors_sent, errors_received: Error Reports by code.
-        error_received: the last Error Report that the router sent.
+        error_received: the last Error Report that the router sent, its text cut to `MAX_TEXT`, without the copy.
         has_more: whether more was received than one turn works off: `proceed` is to be called in another.
     """
 
@@ -109,7 +111,7 @@ class CacheSession:
         self._notified: State | None = None
         self._notify_allowed_at = 0.0
         self._farewell: ErrorCode | None = None
-        self._is_leaving = False
+        self._leave_reason: str | None = None  # set once the cache is going away
         self._deadline: float | None = None
         self._blocked_until: float | None = None
         self._pdu_due_at: float | None = None  # set while one has begun that is not there whole
@@ -220,26 +222,22 @@ class CacheSession:
             case Phase.CLOSED:
                 return []
 
-    def leave(self, farewell: ErrorCode | None) -> list[Action]:
+    def leave(self, farewell: ErrorCode | None, reason: str = "the cache is stopping") -> list[Action]:
         """The cache is going away: say so to a version 2 router (8210bis §8.5, §8.6) and close.
 
         Args:
             farewell: Cache Restart, Cache Shutdown, or None to say nothing.
+            reason: why, in words.
         """
-        self._farewell, self._is_leaving = farewell, True
+        self._farewell, self._leave_reason = farewell, reason
         self._pending.clear()
         if self.phase in (Phase.OPENING, Phase.READY, Phase.WAITING):
             return self._take_leave()
         return []
 
     def fail(self, error: ProtocolError) -> list[Action]:
-        """Report an error at the next place where a PDU may stand, and close. For faults of our own: code 1."""
-        if self.phase is Phase.CLOSED:
-            return []
-        if self.phase is Phase.RESPONDING and error.code is not ErrorCode.INTERNAL_ERROR:
-            self._pending.append(error)
-            return []
-        return self._report(error)
+        """Report a fault of our own, code 1, in the place of a response of which nothing was sent, and close."""
+        return [] if self.phase is Phase.CLOSED else self._report(error)
 
     def _advance(self, source: PayloadSource, now: float) -> list[Action]:
         """Do whatever can be done now: answer what waits, then read on."""
@@ -247,7 +245,7 @@ class CacheSession:
         self.has_more = is_partial = False
         taken = 0
         while self.phase is not Phase.CLOSED:
-            if self.phase is not Phase.RESPONDING and self._is_leaving:
+            if self.phase is not Phase.RESPONDING and self._leave_reason is not None:
                 actions += self._take_leave()
                 continue
             if self.phase is not Phase.RESPONDING and self._pending and not self._waits(source, now):
@@ -371,6 +369,7 @@ class CacheSession:
         except ProtocolError as error:
             return [self._dropped(f"malformed Error Report: {error.text}")]
         assert isinstance(report, ErrorReport)
+        report = ErrorReport(report.code, b"", report.text[:MAX_TEXT])
         self.error_received = report
         self.errors_received[report.code] += 1
         is_known = report.code <= HIGHEST_ERROR_CODE[version]
@@ -449,10 +448,11 @@ class CacheSession:
         return encode(self._report_version(report.erroneous_pdu), report)
 
     def _take_leave(self) -> list[Action]:
+        assert self._leave_reason is not None
         actions: list[Action] = []
         if self.version is Version.V2 and self._farewell is not None:
-            actions.append(Send(self._encoded_error(ErrorReport(self._farewell, b"", "the cache is stopping"))))
-        return [*actions, self._closed("the cache is stopping")]
+            actions.append(Send(self._encoded_error(ErrorReport(self._farewell, b"", self._leave_reason))))
+        return [*actions, self._closed(self._leave_reason)]
 
     def _dropped(self, reason: str) -> Close:
         """The router has ended the session: in mid-response there is nobody any more to take the rest."""

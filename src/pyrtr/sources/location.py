@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_NEXT_URL = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
 _FILE = "file"
 
 
@@ -84,8 +85,11 @@ def reason_at(name: str, error: object) -> str:
 
 
 def masked(text: str) -> str:
-    """The text, in which URLs stand between commas, without their user names, passwords, queries and fragments."""
-    return ",".join(map(_masked_url, text.split(",")))
+    """The text, in which URLs stand between commas, without their user names, passwords, queries and fragments.
+
+    What stands between two URLs may be a part of the first that holds a comma, and is masked as if it were.
+    """
+    return ",".join(map(_masked_url, _NEXT_URL.split(text)))
 
 
 def _masked_url(text: str) -> str:

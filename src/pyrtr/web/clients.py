@@ -15,7 +15,7 @@ from pyrtr.server.registry import Registry
 from pyrtr.session.cache import CacheSession
 from pyrtr.web.context import Context
 from pyrtr.web.replies import METHODS, in_slices, iso_time, stream
-from pyrtr.wire.enums import HIGHEST_ERROR_CODE, ErrorCode, Version
+from pyrtr.wire.enums import HIGHEST_ERROR_CODE, ErrorCode
 
 
 def routes(context: Context) -> APIRouter:
@@ -51,7 +51,6 @@ class Lag:
     def __init__(self, published: Published, now: float) -> None:
         self._published = published
         self._since_published_s = round(max(0.0, now - published.published_at), 3)
-        self._is_news: dict[tuple[Version, int], bool] = {}  # most routers hold one of a few serials
 
     def seconds(self, session: CacheSession) -> float | None:
         """Seconds since the current serial was published, if the router lacks any of it, else 0.
@@ -66,10 +65,8 @@ class Lag:
             return 0.0
         if session.held.session_id != state.session_id:
             return self._since_published_s
-        key = (session.version, session.held.serial)
-        if key not in self._is_news:
-            self._is_news[key] = self._published.is_news(*key)
-        return self._since_published_s if self._is_news[key] else 0.0
+        is_news = self._published.is_news(session.version, session.held.serial)
+        return self._since_published_s if is_news else 0.0
 
 
 def describe(connection: Connection, lag: Lag) -> dict[str, object]:

@@ -49,11 +49,21 @@ class SharedImage:
     """An image that many routers are sent, encoded when the first of them asks.
 
     `get` may take as long as the table is large: the caller decides on which thread. `ready` never waits.
+
+    Args:
+        encode: makes it.
+        estimate: about how many octets it will have, 0 where nobody asks for that.
     """
 
-    def __init__(self, encode: Callable[[], Image]) -> None:
+    def __init__(self, encode: Callable[[], Image], estimate: int = 0) -> None:
         self._encode: Callable[[], Image] | None = encode
+        self._estimate = estimate
         self.ready: Image | None = None
+
+    @property
+    def size(self) -> int:
+        """How many octets it has; estimated as long as it is not encoded."""
+        return self._estimate if self.ready is None else len(self.ready.body)
 
     def get(self) -> Image:
         """The image; encodes it unless that was done."""

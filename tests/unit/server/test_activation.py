@@ -27,6 +27,16 @@ def test_what_is_no_tcp_socket_is_refused(monkeypatch: pytest.MonkeyPatch, famil
         inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "rtr"})
 
 
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_what_can_not_be_listened_on_is_refused(monkeypatch: pytest.MonkeyPatch, is_connected: bool) -> None:
+    """Such as each connection of a ListenStream with Accept=yes."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as connected:
+        sock = connected.dup() if is_connected else socket.socket()
+        monkeypatch.setattr(activation, "FIRST_DESCRIPTOR", sock.detach())
+        with pytest.raises(ActivationError, match="can't be listened on: expected ListenStream=PORT with Accept=no"):
+            inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "rtr"})
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "needed"),
     [

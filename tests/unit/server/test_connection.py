@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from tests.model_core import reset_query
+from tests.model_core import error_report, reset_query
 from tests.unit.web.world import large_table, published
 
 from pyrtr.server.connection import Transport
@@ -15,6 +15,9 @@ from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.wire.enums import Version
+from pyrtr.wire.image import EMPTY_IMAGE, SharedImage
+
+PEER = Peer(ip_address("192.0.2.1"), "192.0.2.1:50000")
 
 
 class Wire(asyncio.Transport):
@@ -31,6 +34,12 @@ class Wire(asyncio.Transport):
     def writelines(self, parts: Any) -> None:  # noqa: ARG002
         self.write(b"")
 
+    def write_eof(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.is_closed = True
+
     def is_closing(self) -> bool:
         return self.is_closed
 
@@ -44,15 +53,21 @@ class Wire(asyncio.Transport):
         pass
 
 
+@pytest.fixture
+async def faults() -> list[dict[str, Any]]:
+    """What the event loop is told of exceptions that nobody catches."""
+    found: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
+    return found
+
+
 @pytest.mark.parametrize("count", [2, 40])
-async def test_a_router_that_is_lost_is_answered_no_more(count: int) -> None:
+async def test_a_router_that_is_lost_is_answered_no_more(count: int, faults: list[dict[str, Any]]) -> None:
     """Its next queries wait for a turn of the event loop when it goes: they cost nothing, and hold on to nothing."""
-    faults: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     first = published(large_table(10))
     first.snapshot(Version.V2).get()
     registry = Registry(Publisher(first), Version.V0, Version.V2)
-    connection = registry.connect(Transport.TCP, Peer(ip_address("192.0.2.1"), "192.0.2.1:50000"))
+    connection = registry.connect(Transport.TCP, PEER)
     wire = Wire()
     connection.connection_made(wire)
     connection.data_received(reset_query(2) * count)
@@ -62,4 +77,33 @@ async def test_a_router_that_is_lost_is_answered_no_more(count: int) -> None:
         await asyncio.sleep(0)
     assert faults == []
     assert not registry.sending
+    registry.publisher.close()
+
+
+async def test_a_router_that_gives_up_while_its_answer_is_encoded(faults: list[dict[str, Any]]) -> None:
+    """There is nobody any more to send it to."""
+    publisher = Publisher(published(large_table(10)))
+    registry = Registry(publisher, Version.V0, Version.V2)
+    connection = registry.connect(Transport.TCP, PEER)
+    connection.connection_made(Wire())
+    connection.data_received(reset_query(2))
+    connection.data_received(error_report(2, 0))
+    await publisher.encode(SharedImage(lambda: EMPTY_IMAGE))  # in line behind it
+    await asyncio.sleep(0)
+    assert connection.close_reason == "the router reported error 0"
+    assert faults == []
+    assert not registry.sending
+    publisher.close()
+
+
+async def test_codes_that_nobody_assigned_are_counted_as_one() -> None:
+    """Any router may send 65536 of them, one in each connection."""
+    registry = Registry(Publisher(published(large_table(10))), Version.V0, Version.V2)
+    for code in (2, 14, 255, 4711, 65535):
+        connection = registry.connect(Transport.TCP, PEER)
+        connection.connection_made(Wire())
+        connection.data_received(reset_query(2) + error_report(2, code))
+        connection.connection_lost(None)
+    counts = {code: count for (what, code), count in registry.totals.items() if what == "error_received"}
+    assert counts == {"2": 1, "other": 4}
     registry.publisher.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import socket
 import struct
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncssh
@@ -16,7 +18,7 @@ from asyncssh.packet import Boolean, String
 from tests.unit.web.world import published
 
 from pyrtr.server import ssh
-from pyrtr.server.connection import Transport
+from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.refusals import Reason
@@ -99,6 +101,28 @@ async def test_a_session_that_does_not_ask_for_the_subsystem_is_let_go(
         if subsystem is not None:
             assert not await channel._make_request(b"subsystem", String(subsystem))
         await client.wait_closed()
+
+
+async def test_sessions_that_are_over_are_forgotten(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside one that goes on, a router may open thousands a second."""
+    alive: weakref.WeakSet[ssh._Session] = weakref.WeakSet()
+
+    class Session(ssh._Session):
+        def __init__(self, connection: Connection, ended: Callable[[ssh._Session], None]) -> None:
+            super().__init__(connection, ended)
+            alive.add(self)
+
+    monkeypatch.setattr(ssh, "_Session", Session)
+    async with logged_in(registry, tmp_path) as client:
+        await client.open_session(subsystem=ssh.SUBSYSTEM, encoding=None)
+        for _ in range(20):
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await client.open_session(subsystem="sftp", encoding=None)
+        while len(alive) > 1:
+            gc.collect()
+            await asyncio.sleep(0)
 
 
 IGNORE = struct.pack(">IBBI6x", 12, 6, 2, 0)  # RFC 4253 section 11.2, as it is before keys are exchanged
