@@ -116,7 +116,7 @@ class Nats:
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path, programs: Sequence[Program]) -> Iterator[Address]:
+def haproxy(folder: Path, programs: Sequence[Program], balance: str = "leastconn") -> Iterator[Address]:
     """HAProxy before replicas, which it asks by HTTP whether they are ready; where routers connect."""
     port = free_port()
     servers = "\n".join(
@@ -139,7 +139,7 @@ frontend rtr
   bind 127.0.0.1:{port}
   default_backend pyrtr
 backend pyrtr
-  balance leastconn
+  balance {balance}
   option httpchk GET /readyz
 {servers}
 """)

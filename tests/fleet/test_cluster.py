@@ -3,72 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from tests.fleet.servers import Nats, haproxy
+from tests.fleet.cluster import Cluster, until
+from tests.fleet.servers import haproxy
 from tests.fleet.watched import WatchedRouter, accepted, disagreements
-from tests.inputs import SMALL, Payload, many, visible, vrp
+from tests.inputs import SMALL, Payload, visible, vrp
 from tests.model_router import Router
 from tests.program import Program
 
-WAIT_S = 60.0
 KILLS = 6
-
-
-class Cluster:
-    """All of it, with one source for all replicas."""
-
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
-        self.source = folder / "rpki.json"
-        self.payload: list[Payload] = [*many(50), *SMALL]
-        self.nats = stack.enter_context(Nats(folder))
-        self.programs = []
-        for number in range(3):
-            (folder / str(number)).mkdir()
-            program = Program(
-                folder / str(number),
-                None,
-                FLEET=",".join(self.nats.urls),
-                FLEET_NAME="test",
-                LOCATION=self.source,
-                RELOAD=1,
-            )  # fmt: skip
-            stack.callback(program.kill)
-            self.programs.append(program)
-        self._marks = itertools.count(1)
-
-    def start(self) -> None:
-        self.churn()
-        for program in self.programs:
-            program.start()
-        for program in self.programs:
-            program.wait_for(partial(program.has_logged, "ready"), WAIT_S, "it is ready")
-
-    def churn(self) -> None:
-        """Another set, by a few entries."""
-        mark = next(self._marks)
-        self.payload = [*many(50)[mark % 7 :], *SMALL, vrp(f"10.{mark // 256}.{mark % 256}.0/24")]
-        self.programs[0].file = self.source
-        writer = self.programs[0]
-        process, writer._process = writer._process, None  # each looks by itself
-        writer.load(self.payload)
-        writer._process = process
-
-    def on_duty(self) -> int | None:
-        """The replica that looks at the sources."""
-        for number, program in enumerate(self.programs):
-            if program.is_running:
-                with contextlib.suppress(OSError):
-                    fleet = program.healthz()["fleet"]
-                    if fleet["on_duty"] == fleet["member"]:
-                        return number
-        return None
 
 
 @pytest.fixture
@@ -77,13 +24,6 @@ def cluster(tmp_path) -> Iterator[Cluster]:
         cluster = Cluster(tmp_path, stack)
         cluster.start()
         yield cluster
-
-
-def until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def all_hold(routers: list[WatchedRouter], payload: list[Payload]) -> bool:
