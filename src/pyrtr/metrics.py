@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pyrtr.compiler.slurm import SlurmStatus
     from pyrtr.compiler.status import SourceStatus
     from pyrtr.compiler.updater import Located
+    from pyrtr.fleet.status import FleetStatus
     from pyrtr.web.context import Context
 
 # Five trust anchors exist. A source that names thousands must not make thousands of series.
@@ -135,6 +136,8 @@ class _StateCollector(Collector):
         yield from _source_metrics(context.loader.status)
         yield from _age_metrics(context.loader.agenda, time.time())
         yield from _location_metrics(context.loader.places)
+        if context.loader.fleet is not None:
+            yield from _fleet_metrics(context.loader.fleet)
         yield from _slurm_metrics(context.loader.slurm.status)
 
 
@@ -332,6 +335,22 @@ def _age_metrics(agenda: Agenda, now: float) -> Iterator[Metric]:
     age_s = agenda.age_s(now)
     if age_s is not None:
         yield GaugeMetricFamily("pyrtr_data_age_seconds", "How old what is served is.", age_s)
+
+
+def _fleet_metrics(status: FleetStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily("pyrtr_fleet_heard", "1 while the fleet's servers answer.", status.error is None)
+    is_on_duty = status.on_duty == status.member
+    yield GaugeMetricFamily("pyrtr_fleet_on_duty", "1 while this replica looks at the sources for all.", is_on_duty)
+    yield GaugeMetricFamily("pyrtr_fleet_members", "Replicas that are there.", len(status.members))
+    if status.sequence is not None:
+        text = "Place on the fleet's stream of what this replica serves."
+        yield GaugeMetricFamily("pyrtr_fleet_sequence", text, status.sequence)
+    generations = CounterMetricFamily(
+        "pyrtr_fleet_generations", "Generations by what became of them here.", labels=["result"]
+    )
+    for result, count in status.counts.items():
+        generations.add_metric([result], count)
+    yield generations
 
 
 def _location_metrics(places: Sequence[Located]) -> Iterator[Metric]:

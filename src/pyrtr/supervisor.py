@@ -7,10 +7,11 @@ import contextlib
 import ctypes
 import os
 import resource
+import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,9 @@ from pyrtr.server.md5 import Md5
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
-from pyrtr.settings import Farewell, Settings
+from pyrtr.settings import SHARED, VARIABLES, Farewell, Settings
 from pyrtr.sources.base import Feed, protocol
+from pyrtr.sources.fetch.connection import tls_context
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location, names_of
@@ -177,11 +179,11 @@ def _updater(
 ) -> tuple[Updater, list[Feed]]:
     """What brings the published payload up to date, and the feeds of its locations."""
     tls = SourceTls.of(settings.source_ca, settings.source_cert, settings.source_key)
-    ledger = Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial)
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
     if settings.datasource == follower.KIND:
         upstream = follower.Upstream(PyrtrSource(settings.location[0], tls))
-        return follower.Follower(upstream, ledger, policy, max_steps=settings.history, gate=gate), []
+        ledger = _ledger(settings, store, publisher, upstream.key)
+        return follower.Follower(upstream, ledger, policy, gate=gate), []
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)
@@ -197,8 +199,56 @@ def _updater(
         for location, name in zip(settings.location, names, strict=True)
     ]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
-    loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
+    slurm = SlurmPlaces(settings.slurm, feeds)
+    loader: Loader
+    if settings.fleet:
+        loader = _member(settings, store, publisher, places, slurm, policy, tls, gate)
+    else:
+        ledger = _ledger(settings, store, publisher)
+        loader = Loader(places, settings.merge, slurm, ledger, policy, gate=gate)
     return loader, [place.feed for place in places]
+
+
+def _ledger(settings: Settings, store: Store, publisher: Publisher, upstream: str = "") -> Ledger:
+    return Ledger(
+        store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial, upstream=upstream
+    )
+
+
+def _member(
+    settings: Settings,
+    store: Store,
+    publisher: Publisher,
+    places: Sequence[Place],
+    slurm: SlurmPlaces,
+    policy: Policy,
+    tls: SourceTls,
+    gate: Callable[[bool], None],
+) -> Loader:
+    from pyrtr.fleet.jetstream import NatsStream
+    from pyrtr.fleet.ledger import FleetLedger
+    from pyrtr.fleet.member import Member
+    from pyrtr.fleet.status import FleetStatus
+
+    status = FleetStatus(settings.fleet_name, f"{socket.gethostname()}-{secrets.token_hex(3)}")
+    stream = NatsStream(
+        [server.text for server in settings.fleet],
+        settings.fleet_name,
+        status.member,
+        max_records=settings.history + 1,
+        tls=tls_context(tls) if any(server.scheme == "tls" for server in settings.fleet) else None,
+    )
+    ledger = FleetLedger(
+        store,
+        publisher,
+        stream,
+        status,
+        max_steps=settings.history,
+        initial_serial=settings.initial_serial,
+        upstream=f"fleet {settings.fleet_name}",
+    )
+    shared = {name: VARIABLES[name].syntax.write(getattr(settings, name.lower())) for name in SHARED}
+    return Member(places, settings.merge, slurm, ledger, policy, status, shared, gate=gate)
 
 
 async def _serve_routers(loader: Updater, listener: Listener) -> None:

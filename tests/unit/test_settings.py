@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
+from pyrtr.settings import VARIABLES, Farewell, Merge, Settings
 from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
 from pyrtr.syntax import VersionCap
@@ -411,21 +411,10 @@ def test_state_follows_the_service_manager(environ: dict[str, str], state: Path 
     assert Settings.load(environ)[0].state == state
 
 
-@pytest.mark.parametrize("name", [*VARIABLES, *NOT_YET_KNOWN, "RELAOD"])
+@pytest.mark.parametrize("name", [*VARIABLES, "RELAOD"])
 @pytest.mark.parametrize("empty", ["", " ", "\t\n"])
 def test_empty_is_not_set(name: str, empty: str):
     assert Settings.load({name: empty}) == (Settings(), [])
-
-
-@pytest.mark.parametrize("name", NOT_YET_KNOWN)
-def test_what_this_release_does_not_know_yet_is_said(name: str):
-    settings, warnings = Settings.load({name: "x"})
-    assert settings == Settings()
-    assert warnings == [f"{name} is set, but this release does not know it: it has no effect"]
-
-
-def test_a_variable_is_known_or_not_yet_known():
-    assert not VARIABLES.keys() & set(NOT_YET_KNOWN)
 
 
 @pytest.mark.parametrize(("name", "near"), SLIPS)

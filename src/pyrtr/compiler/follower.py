@@ -78,7 +78,6 @@ class Follower(Updater):
         upstream: the other.
         ledger: where generations are committed and published.
         policy: what is done when.
-        max_steps: how many serials back a router may ask for.
         gate: called with whether routers may be served at all.
         clock: Unix time.
     """
@@ -89,7 +88,6 @@ class Follower(Updater):
         ledger: Ledger,
         policy: Policy,
         *,
-        max_steps: int,
         gate: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -97,14 +95,13 @@ class Follower(Updater):
             policy = dataclasses.replace(policy, on_stale=OnStale.CLOSE)
         super().__init__((upstream,), SlurmPlaces((), {}), ledger, Agenda(policy, load_at=math.inf), gate, clock)
         self._upstream = upstream
-        self._max_steps = max_steps
         self._tag = ""
         self._misses = 0
         self._has_moved = asyncio.Event()
 
     async def recover(self) -> None:
         """Go on from where the last run ended, if it followed the same pyRTR; where that is stale, after a look."""
-        generation = await self._recovered(self._upstream.key)
+        generation = await self._recovered()
         if generation is None:
             return
         self._adopt(generation)
@@ -217,7 +214,7 @@ class Follower(Updater):
             metadata=standing.metadata,
             content=bytes.fromhex(standing.content),
             next_expiry=NEVER,
-            upstream=self._upstream.key,
+            upstream=self._ledger.upstream,
         )
         await self._commit(generation, steps)
         if not followed.is_whole:
@@ -227,7 +224,7 @@ class Follower(Updater):
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:
         for step in steps:
-            before = before.followed_by(step, max_steps=self._max_steps, table_size=table_size)
+            before = before.followed_by(step, max_steps=self._ledger.max_steps, table_size=table_size)
         return before
 
     async def _take_standing(self, standing: Standing) -> bool:
@@ -293,9 +290,6 @@ class Follower(Updater):
         self.status.divergence = f"{self.status.location}: {reason}"
         self._let_in_or_out(self._clock())
         return SourceError(self.status.divergence)
-
-    def _is_closed(self, now: float) -> bool:
-        return self.status.divergence is not None or super()._is_closed(now)
 
     async def _missed_one(self, error: PyrtrError) -> float:
         """A look came to nothing: how long to wait until the next."""

@@ -18,7 +18,7 @@ from pyrtr.compiler.place import Place, combined
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
-from pyrtr.errors import SourceError, StoreError
+from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
@@ -82,14 +82,9 @@ class Loader(Updater):
         generation = await self._recovered()
         if generation is None:
             return
-        shares = {share.key: share for share in generation.shares}
-        for place in self.places:
-            place.accepted(shares.get(place.key))
-            place.used(is_used=place.key in shares)
-        await self._show(generation)
-        self._adopt(generation)
+        await self._resume(generation)
         now = self._clock()
-        is_unfiltered = bool(self.slurm) and generation.slurm is None
+        is_unfiltered = self._is_unfiltered(generation)
         self._ledger.is_silent = is_unfiltered or self.agenda.is_stale(now)
         if self.agenda.next_expiry <= now and not is_unfiltered:
             await self._do(Task.EXPIRE)
@@ -98,6 +93,20 @@ class Loader(Updater):
         if not self._ledger.is_published:
             self._publish()
         self._note_recovered(self._ledger.current or generation)
+
+    async def _resume(self, generation: Generation) -> None:
+        """Take up what the last run left."""
+        shares = {share.key: share for share in generation.shares}
+        for place in self.places:
+            place.accepted(shares.get(place.key))
+            place.used(is_used=place.key in shares)
+        await self._show(generation)
+        self._adopt(generation)
+
+    def _is_unfiltered(self, generation: Generation) -> bool:
+        """Whether SLURM files are wanted that were not applied to it; all replicas of a fleet want the same."""
+        is_of_fleet = bool(self._ledger.upstream) and generation.upstream == self._ledger.upstream
+        return bool(self.slurm) and generation.slurm is None and not is_of_fleet
 
     async def _show(self, generation: Generation) -> None:
         """What an operator is told of what was accepted in the last run."""
@@ -235,7 +244,7 @@ class Loader(Updater):
     def _hold_back(self, report: Report, now: float) -> bool:
         """Let the load wait for an operator's word if it has to (see `guard`); returns whether it does."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
-        if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
+        if self._ledger.current is not None and self._is_unfiltered(self._ledger.current):
             return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
         if losses is None or not (objected := objections(losses, policy.max_shrink)):
             self._withdraw_objections()
@@ -286,11 +295,7 @@ class Loader(Updater):
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
-            await asyncio.to_thread(self._ledger.store.discard_new)
-            self.status.expiry_error = str(error)
-            if isinstance(error, StoreError):
-                self.status.storage_error = str(error)
-            self._log.error("payload can't be taken away", task=task, reason=str(error))
+            await self._kept(task, error)
             return False
         if any(part.is_used for part in parts.values()):
             for place, part in parts.items():
@@ -300,6 +305,14 @@ class Loader(Updater):
         self.agenda.expired(self._clock(), has_failed=False)
         return True
 
+    async def _kept(self, task: Task, error: PyrtrError) -> None:
+        """What should have been taken away could not be."""
+        await asyncio.to_thread(self._ledger.store.discard_new)
+        self.status.expiry_error = str(error)
+        if isinstance(error, StoreError):
+            self.status.storage_error = str(error)
+        self._log.error("payload can't be taken away", task=task, reason=str(error))
+
     async def _accept(self, task: Task, report: Report, attempt: Attempt | None, now: float) -> None:
         """Commit what was compiled, and then publish it."""
         ledger, current = self._ledger, self._ledger.current
@@ -307,10 +320,9 @@ class Loader(Updater):
         stored = await asyncio.to_thread(read_table, paths.table)
         if stored.digest != report.digest:
             raise StoreError(f"{paths.table} is not what was written")
-        is_own = current is not None and not current.upstream
-        is_changed = not is_own or report.change_count > 0 or not report.is_proved
+        is_changed = not ledger.continues or report.change_count > 0 or not report.is_proved
         step = None
-        if current is not None and is_own and report.has_delta:
+        if current is not None and ledger.continues and report.has_delta:
             step = Step(current.serial, await asyncio.to_thread(read_delta, paths.delta), current.content)
         shares = () if current is None else current.shares
         slurm = None if current is None else current.slurm
@@ -409,7 +421,7 @@ class Loader(Updater):
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""
         current = self._ledger.current
-        if not self._ledger.is_silent or current is None or (self.slurm and current.slurm is None):
+        if not self._ledger.is_silent or current is None or self._is_unfiltered(current):
             return
         self._ledger.is_silent = False
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.

@@ -20,7 +20,6 @@ from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
 from pyrtr.sources.location import reason_at
 from pyrtr.store.slurm_file import read_slurm
-from pyrtr.store.table_file import read_table, write_table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -379,20 +378,8 @@ class Looks:
         try:
             return await process.run(job)
         except StoreError:
-            await asyncio.to_thread(self._mend_table)
+            await asyncio.to_thread(self._ledger.mend_table)
             raise
-
-    def _mend_table(self) -> None:
-        """Write the current table's file again if it is damaged or gone: what we hold of it is whole."""
-        current = self._ledger.current
-        if current is None:
-            return
-        try:
-            read_table(current.table_path)
-        except StoreError as error:
-            self._log.error("table file written again", reason=str(error))
-            with contextlib.suppress(StoreError):
-                write_table(current.table_path, current.stored.table, current.stored.facts)
 
 
 async def _remove(paths: Iterable[Path]) -> None:

@@ -38,7 +38,8 @@ class SourceStatus:
         expiry_error: why what has expired, or is stale, could not be taken away; None if it could.
         storage_error: why the last new generation could not be stored; None if it could.
         state_error: why the state folder is not used at all, and a restart will lose the routers' place.
-        divergence: how the pyRTR that is followed contradicts itself, and no router is served; None if it does not.
+        divergence: how the pyRTR that is followed, or the fleet, contradicts itself, and no router is served; None if
+            it does not.
         held: the load that waits for an operator's word; None if none does.
         found: what the last good look found in the source.
         counts, vrps_by_anchor: what was made of it: unique payload by kind, and VRPs by trust anchor.

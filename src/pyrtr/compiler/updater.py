@@ -14,6 +14,7 @@ from pyrtr.compiler.place import PlaceStatus
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.errors import PyrtrError, StoreError
+from pyrtr.fleet.status import FleetStatus
 from pyrtr.logs import get_logger
 from pyrtr.settings import OnStale
 from pyrtr.store.database import ShareRecord
@@ -52,6 +53,7 @@ class Updater(ABC):
 
     Attributes:
         status: of the source as a whole.
+        fleet: of the replicas that serve as one; None for one that serves alone.
         agenda, places, slurm: as given.
     """
 
@@ -65,6 +67,7 @@ class Updater(ABC):
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.status = SourceStatus(", ".join(place.status.location for place in places))
+        self.fleet: FleetStatus | None = None
         self.agenda = agenda
         self.places = places
         self.slurm = slurm
@@ -97,11 +100,11 @@ class Updater(ABC):
     async def watch(self) -> None:
         """Call `trigger` whenever a look may find something new, for ever."""
 
-    async def _recovered(self, upstream: str = "") -> Generation | None:
+    async def _recovered(self) -> Generation | None:
         """What the last run left (see `Ledger.recover`)."""
         left = self._ledger.store.recovered
         try:
-            generation = await self._ledger.recover(upstream)
+            generation = await self._ledger.recover()
             if generation is None and left is not None:
                 self._log.warning("state of another source is not used", serial=left.serial)
             return generation
@@ -167,6 +170,8 @@ class Updater(ABC):
 
     def _is_closed(self, now: float) -> bool:
         """Whether no router is served."""
+        if self.status.divergence is not None:
+            return True
         return self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(now)
 
     def _let_in_or_out(self, now: float) -> None:

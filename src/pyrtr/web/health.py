@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from pyrtr.compiler.slurm import SlurmStatus
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.compiler.updater import Located
+from pyrtr.fleet.status import FleetStatus
 from pyrtr.logs import printable
 from pyrtr.metrics import largest, program_version
 from pyrtr.web.context import Context
@@ -62,6 +63,20 @@ def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]
         "source": _source(status, context.loader.agenda.age_s(now)),
         "locations": [_location(place, now) for place in context.loader.places],
         "slurm": _slurm(context.loader.slurm.status),
+        "fleet": None if context.loader.fleet is None else _fleet(context.loader.fleet),
+    }
+
+
+def _fleet(status: FleetStatus) -> dict[str, object]:
+    """The replicas that serve as one."""
+    return {
+        "name": status.name,
+        "member": status.member,
+        "error": None if status.error is None else printable(status.error),
+        "on_duty": None if status.on_duty is None else printable(status.on_duty),
+        "members": [printable(member) for member in status.members],
+        "sequence": status.sequence,
+        "generations": status.counts,
     }
 
 

@@ -16,6 +16,7 @@ GOOD = Condition(
     max_age_s=3600.0,
     is_withdrawn=False,
     divergence=None,
+    fleet_error=None,
     slurm_error=None,
     failing=(),
     held=(),
@@ -32,7 +33,7 @@ GOOD = Condition(
         ({"expiry_error": "killed"}, ["what has expired is still served: killed"]),
         (
             {"divergence": "serial 7 differs", "source_error": "serial 7 differs"},
-            ["no router is served, since what the other pyRTR says can't be: serial 7 differs"],
+            ["no router is served, since what is followed contradicts itself: serial 7 differs"],
         ),
         ({"age_s": 3600.0}, []),
         ({"age_s": 3601.0}, ["the data is stale: 3601 s old, at most 3600 s are trusted"]),
