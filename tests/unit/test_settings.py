@@ -48,6 +48,8 @@ DEFAULTS = {
     "ON_STALE": "hold",
     "MAX_SHRINK": "20",
     "HOLD": "21600",
+    "FLEET": "-",
+    "FLEET_NAME": "pyrtr",
     "TLS_PORT": "False",
     "SSH_PORT": "False",
     "TLS_CERT": "-",
