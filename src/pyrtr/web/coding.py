@@ -51,9 +51,10 @@ def accepted(header: str) -> Coding:
     return coded if weight > 0 and weight >= weights.get(Coding.IDENTITY, 0.0) else Coding.IDENTITY
 
 
-def encode(coding: Coding, octets: bytes, before: Tally, *, is_last: bool) -> tuple[bytes, Tally]:
-    """The next piece of a stream, and the tally after it."""
-    tally = Tally(zlib.crc32(octets, before.crc), before.size + len(octets))
+def encode(coding: Coding, octets: bytes, before: Tally | None, *, is_last: bool) -> tuple[bytes, Tally]:
+    """The next piece of a stream, and the tally after it; `before` is None for the first."""
+    known = before or Tally()
+    tally = Tally(zlib.crc32(octets, known.crc), known.size + len(octets))
     match coding:
         case Coding.IDENTITY:
             return octets, tally
@@ -62,6 +63,6 @@ def encode(coding: Coding, octets: bytes, before: Tally, *, is_last: bool) -> tu
         case Coding.GZIP:
             deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
             blocks = deflate.compress(octets) + deflate.flush(zlib.Z_SYNC_FLUSH)
-            head = b"" if before.size else _GZIP_HEAD
+            head = _GZIP_HEAD if before is None else b""
             end = _LAST_BLOCK + tally.crc.to_bytes(4, "little") + (tally.size % 2**32).to_bytes(4, "little")
             return head + blocks + (end if is_last else b""), tally

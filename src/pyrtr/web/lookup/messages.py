@@ -34,11 +34,11 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         at: what the answer's own code makes of it; empty at the start.
-        tally: what was coded before.
+        tally: what was coded before; None at the start.
     """
 
     at: tuple[int, ...] = ()
-    tally: Tally = Tally()
+    tally: Tally | None = None
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
