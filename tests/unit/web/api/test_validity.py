@@ -67,8 +67,8 @@ async def test_many_routes_at_once(tmp_path):
         reply = await running.client.post("/api/v1/validity", json={"routes": routes})
         single = [(await running.client.get(f"/api/v1/validity/{asn}/{prefix}")).json() for asn, prefix in asked]
         assert reply.json()["validated_routes"] == [each["validated_route"] for each in single]
-        routes = [{"asn": 1, "prefix": "10.1.0.0/16"}] * MAX_ROUTES
-        reply = await running.client.post("/api/v1/validity", json={"routes": routes})
+        many = [{"asn": 1, "prefix": "10.1.0.0/16"}] * MAX_ROUTES
+        reply = await running.client.post("/api/v1/validity", json={"routes": many})
         assert len(reply.json()["validated_routes"]) == MAX_ROUTES
 
 
