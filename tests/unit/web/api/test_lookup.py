@@ -61,7 +61,10 @@ async def test_after_a_crash_one_question_fails_and_the_next_is_answered(tmp_pat
 
 
 async def test_a_crash_in_the_midst_of_an_answer_cuts_it_short(tmp_path):
-    async with world(filed(published(large_table(100_000)), tmp_path)) as running, served(create_app(running.context)) as http:
+    async with (
+        world(filed(published(large_table(100_000)), tmp_path)) as running,
+        served(create_app(running.context)) as http,
+    ):
         with capture_logs() as logs, pytest.raises(httpx.RemoteProtocolError):  # noqa: PT012 - it is read until it breaks
             async with http.client.stream("GET", "/api/v1/vrps") as reply:
                 async for _ in reply.aiter_raw():
@@ -105,7 +108,10 @@ async def test_another_table_in_its_place_is_not_taken_for_it(tmp_path):
 
 
 async def test_slow_readers_hold_up_nobody(tmp_path):
-    async with world(filed(published(large_table(100_000)), tmp_path)) as running, served(create_app(running.context)) as http:
+    async with (
+        world(filed(published(large_table(100_000)), tmp_path)) as running,
+        served(create_app(running.context)) as http,
+    ):
         slow = [await http.connect(GET % b"/api/v1/vrps") for _ in range(3)]
         async with asyncio.timeout(20):
             await paused(http)
@@ -117,7 +123,10 @@ async def test_slow_readers_hold_up_nobody(tmp_path):
 
 
 async def test_who_goes_away_takes_nobody_s_answer_along(tmp_path):
-    async with world(filed(published(large_table(100_000)), tmp_path)) as running, served(create_app(running.context)) as http:
+    async with (
+        world(filed(published(large_table(100_000)), tmp_path)) as running,
+        served(create_app(running.context)) as http,
+    ):
         assert (await http.client.get("/api/v1/vrps?limit=1")).status_code == 200
         pid = pid_of(running)
         for _ in range(5):
@@ -131,7 +140,10 @@ async def test_who_goes_away_takes_nobody_s_answer_along(tmp_path):
 
 async def test_more_streams_than_may_be_under_way_are_told_to_come_later(tmp_path, monkeypatch):
     monkeypatch.setattr("pyrtr.web.limits.MAX_STREAMS_UNDER_WAY", 1)
-    async with world(filed(published(large_table(100_000)), tmp_path)) as running, served(create_app(running.context)) as http:
+    async with (
+        world(filed(published(large_table(100_000)), tmp_path)) as running,
+        served(create_app(running.context)) as http,
+    ):
         sock = await http.connect(GET % b"/api/v1/vrps")
         await asyncio.wait_for(paused(http), 20)
         reply = await http.client.get("/api/v1/aspas")
@@ -142,7 +154,10 @@ async def test_more_streams_than_may_be_under_way_are_told_to_come_later(tmp_pat
 
 
 async def test_head_makes_no_more_than_a_piece(tmp_path):
-    async with world(filed(published(large_table(100_000)), tmp_path)) as running, served(create_app(running.context)) as http:
+    async with (
+        world(filed(published(large_table(100_000)), tmp_path)) as running,
+        served(create_app(running.context)) as http,
+    ):
         reply = await http.client.head("/api/v1/vrps")
         assert (reply.status_code, reply.content) == (200, b"")
         sock = await http.connect(
