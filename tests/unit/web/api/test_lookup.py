@@ -19,6 +19,7 @@ from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.app import create_app
 from pyrtr.web.lookup import client
 from pyrtr.web.lookup.messages import AspaOf, TableName
+from pyrtr.web.lookup.worker import give_way
 
 
 def pid_of(running):
@@ -38,6 +39,20 @@ async def test_it_starts_with_the_first_heavy_question(tmp_path):
         assert pid_of(running) is None
         assert (await running.client.get("/api/v1/vrps")).status_code == 200
         assert b"pyrtr.web.lookup.worker" in command_of(pid_of(running))
+
+
+async def test_it_gives_way_to_everything_else(tmp_path):
+    async with world(filed(published(PayloadTable.of()), tmp_path)) as running:
+        assert (await running.client.get("/api/v1/vrps")).status_code == 200
+        assert os.getpriority(os.PRIO_PROCESS, pid_of(running)) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+
+
+def test_a_service_manager_may_forbid_it_to_give_way(monkeypatch):
+    def forbidden(_by: int) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", forbidden)
+    give_way()
 
 
 async def test_it_ends_when_nothing_is_asked(tmp_path, monkeypatch):
