@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import selectors
 import socket
 import statistics
@@ -13,13 +14,15 @@ from pathlib import Path
 import msgspec
 
 from bench import peers, readers
-from bench.programs import HOST, Address, BenchError, Program, pyrtr
+from bench.programs import HOST, Address, BenchError, Program, own_cpu_seconds, pyrtr
 from bench.report import PYRTR, Run, Unit
 from bench.worker import TIMEOUT_S, Worker, worker
 
 API = "api"
 ROUTINATOR = "Routinator"
 RATE = "validity, 8 connections that are kept open"
+CPU = "processor time of a validity request"
+STREAM_CPU = "processor time of the serving process for all `vrps` as JSON"
 HALF, MOST = "validity, one after the other, median", "validity, one after the other, 99 of 100 within"
 AT_REST = "whole table to one router, nothing else asked"
 UNDER_LOAD = "whole table to one router, during a stream of `vrps` and 200 validity requests a second"
@@ -47,8 +50,11 @@ def api(run: Run) -> None:
     """Validity of routes beside Routinator's, and full tables while the API is busy."""
     source = run.inputs.first
     with pyrtr(run.folder, source.path) as program, worker() as reader, worker() as client, worker() as other:
-        _validity(run, client, PYRTR, (HOST, program.http_port), source.path)
         address, http = program.address, (HOST, program.http_port)
+        _validity(run, client, program, http)
+        before_s = own_cpu_seconds(program.pid)
+        other.call(read_vrps, http)
+        run.add(API, STREAM_CPU, PYRTR, Unit.SECONDS, [own_cpu_seconds(program.pid) - before_s])
         reader.call(readers.read_table, address, source.digest)
         rest = _tables(run, reader, address, LOADED_S / 2)
         stream = other.begin(stream_vrps, http, LOADED_S)
@@ -64,7 +70,7 @@ def api(run: Run) -> None:
     if ROUTINATOR in run.peers:
         with peers.started(ROUTINATOR, run.peers[ROUTINATOR], run.folder, source.path) as peer, worker() as client:
             client.call(readers.wait_for_table, peer.address, time.monotonic() + START_S)
-            _validity(run, client, ROUTINATOR, _http(peer), source.path)
+            _validity(run, client, peer, _http(peer))
 
 
 def _http(peer: Program) -> Address:
@@ -73,12 +79,17 @@ def _http(peer: Program) -> Address:
     return host, int(port)
 
 
-def _validity(run: Run, client: Worker, name: str, address: Address, source: Path) -> None:
-    rates, laps = [], []
+def _validity(run: Run, client: Worker, program: Program, address: Address) -> None:
+    name, source = program.name, run.inputs.first.path
+    rates, cpus, laps = [], [], []
     for _ in range(run.rounds):
-        rates.append(client.call(ask_at_once, address, source, SECONDS / run.rounds))
+        before_s = own_cpu_seconds(program.pid)
+        count, taken_s = client.call(ask_at_once, address, source, SECONDS / run.rounds)
+        cpus.append((own_cpu_seconds(program.pid) - before_s) / count)
+        rates.append(count / taken_s)
         laps += client.call(ask_in_turn, address, source, SECONDS / run.rounds)
     run.add(API, RATE, name, Unit.COUNT_PER_SECOND, rates)
+    run.add(API, CPU, name, Unit.SECONDS, cpus)
     run.add(API, HALF, name, Unit.SECONDS, [statistics.median(laps)])
     run.add(API, MOST, name, Unit.SECONDS, [_within(laps, 0.99)])
 
@@ -133,8 +144,12 @@ def _laps(address: Address, source: Path, seconds: float, every_s: float) -> lis
     return laps
 
 
-def ask_at_once(address: Address, source: Path, seconds: float) -> float:
-    """Requests a second on some connections, each with one under way at any time."""
+def ask_at_once(address: Address, source: Path, seconds: float) -> tuple[int, float]:
+    """Ask on some connections, each with one request under way at any time.
+
+    Returns:
+        How many were answered, and in what time.
+    """
     requests, count = _requests(source), 0
     with selectors.DefaultSelector() as selector:
         data: dict[socket.socket, bytes] = {}
@@ -156,7 +171,7 @@ def ask_at_once(address: Address, source: Path, seconds: float) -> float:
         taken = time.perf_counter() - start
         for sock in data:
             sock.close()
-    return count / taken
+    return count, taken
 
 
 def _received(sock: socket.socket) -> bytes:
@@ -179,12 +194,18 @@ def _is_whole(data: bytes) -> bool:
 
 def stream_vrps(address: Address, seconds: float) -> float:
     """Read all VRPs as JSON, again and again; octets a second."""
+    size, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        size += read_vrps(address, start + seconds)
+    return size / (time.perf_counter() - start)
+
+
+def read_vrps(address: Address, until: float = math.inf) -> int:
+    """Read all VRPs as JSON, until some time at most; octets."""
     request = f"GET /api/v1/vrps HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
     buffer, size = bytearray(2**20), 0
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        with socket.create_connection(address, TIMEOUT_S) as sock:
-            sock.sendall(request)
-            while time.perf_counter() - start < seconds and (got := sock.recv_into(buffer)):
-                size += got
-    return size / (time.perf_counter() - start)
+    with socket.create_connection(address, TIMEOUT_S) as sock:
+        sock.sendall(request)
+        while time.perf_counter() < until and (got := sock.recv_into(buffer)):
+            size += got
+    return size

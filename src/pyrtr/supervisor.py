@@ -42,6 +42,7 @@ from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
+from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import ErrorCode, Version
 from pyrtr.wire.pdu import Timing
 
@@ -113,6 +114,7 @@ async def _serve(settings: Settings) -> None:
             listener=listener,
             doors=doors,
             started_at=time.time(),
+            lookup=Lookup(lambda: bool(registry.sending)),
         )
         stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))

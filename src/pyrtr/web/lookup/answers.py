@@ -40,6 +40,7 @@ async def _pieces(lookup: Lookup, question: Asked, first: Piece, *, is_head: boo
     yield first.octets
     place = None if is_head else first.next
     while place is not None:
+        await lookup.give_way()
         piece = await lookup.ask(msgspec.structs.replace(question, place=place))
         yield piece.octets
         place = piece.next

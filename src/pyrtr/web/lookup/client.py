@@ -7,6 +7,7 @@ served, so that streams go on side by side, and a short answer waits for a piece
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from pyrtr.errors import SourceError, StoreError
 from pyrtr.processes import Answer, Companion
@@ -17,13 +18,21 @@ from pyrtr.web.lookup.messages import Asked, Piece
 TIMEOUT_S = 20.0
 # Its memory goes back after so long without a question.
 IDLE_S = 300.0
+# A stream pauses so long at most while routers are sent tables: most take 10 ms, and one that does not read takes long.
+GIVE_WAY_S = 0.02
+LOOK_S = 0.002
 RETRY_AFTER = {"retry-after": "1"}
 
 
 class Lookup:
-    """The lookup process, which may be asked from when the event loop runs."""
+    """The lookup process, which may be asked from when the event loop runs.
 
-    def __init__(self) -> None:
+    Args:
+        is_sending: whether any router is being sent a table at this moment.
+    """
+
+    def __init__(self, is_sending: Callable[[], bool] = lambda: False) -> None:
+        self._is_sending = is_sending
         self._companion: Companion[Piece] = Companion("pyrtr.web.lookup.worker", "lookup", Answer[Piece])
         self._turn = asyncio.Lock()
         self._asking: set[asyncio.Task[Piece]] = set()
@@ -43,6 +52,13 @@ class Lookup:
         if piece.refused is not None:
             raise ProblemError(piece.refused.status, piece.refused.detail, piece.refused.parameter)
         return piece
+
+    async def give_way(self) -> None:
+        """Let routers that are being sent a table go first."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + GIVE_WAY_S
+        while self._is_sending() and loop.time() < end:  # noqa: ASYNC110 - no event tells so
+            await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """End the process."""

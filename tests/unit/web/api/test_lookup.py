@@ -55,6 +55,20 @@ def test_a_service_manager_may_forbid_it_to_give_way(monkeypatch):
     give_way()
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_streams_give_way_to_routers_that_are_being_sent_a_table_for_a_moment(ends, monkeypatch):
+    monkeypatch.setattr(client, "LOOK_S", 0)
+    looks = []
+
+    def is_sending():
+        looks.append(True)
+        return len(looks) < 3 or not ends
+
+    started = asyncio.get_running_loop().time()
+    await client.Lookup(is_sending).give_way()
+    assert len(looks) == 3 if ends else asyncio.get_running_loop().time() >= started + client.GIVE_WAY_S
+
+
 async def test_it_ends_when_nothing_is_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(client, "IDLE_S", 0.01)
     async with world(filed(published(PayloadTable.of()), tmp_path)) as running:
