@@ -10,6 +10,7 @@ PyrtrError
 │   ├── UnavailableError    it may be good, and can't be read now
 │   └── FleetError          what replicas share can't be read or written
 │       └── SupersededError     another replica was first
+├── ProblemError     a request over HTTP that can't be answered as it was meant (in `pyrtr.web.api.errors`)
 └── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
 """
 

@@ -44,6 +44,7 @@ from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
+from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import ErrorCode, Version
 from pyrtr.wire.pdu import Timing
 
@@ -116,7 +117,9 @@ async def _serve(settings: Settings) -> None:
             doors=doors,
             started_at=time.time(),
             http_tls=tls,
+            lookup=Lookup(lambda: bool(registry.sending)),
         )
+        stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))
         get_logger().info(
             "started",

@@ -12,6 +12,7 @@ from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener
 from pyrtr.settings import Settings
+from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import Version
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Context:
         started_at: Unix time.
         http_tls: the certificate of the HTTP server; None without.
         pulse: how late the event loop is.
+        lookup: makes heavy answers.
     """
 
     publisher: Publisher
@@ -46,6 +48,7 @@ class Context:
     doors: Doors | None = None
     http_tls: HttpTls | None = None
     pulse: Pulse = field(default_factory=Pulse)
+    lookup: Lookup = field(default_factory=Lookup)
 
     @property
     def versions(self) -> tuple[Version, ...]:
