@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -23,6 +22,7 @@ from pyrtr.payload.provenance import EXPIRED, STALE, UNKNOWN, Codes, Origin, Ori
 from pyrtr.payload.slurm import SlurmFile, matches
 from pyrtr.payload.table import NEVER, Anchors, Facts, PayloadTable, Times
 from pyrtr.payload.values import RouterKey
+from pyrtr.times import iso_time
 
 Mask = NDArray[np.bool_]
 Number = TypeVar("Number", np.int64, np.uint16)
@@ -117,7 +117,7 @@ def why(task: Task, news: Sequence[tuple[str, float]], *, is_slurm_new: bool, ex
         expired: how many of its changes are there because payload has ended.
         is_proved: whether its delta held.
     """
-    reasons = [f"new data at {location}, built {_moment(built_at)}" for location, built_at in news]
+    reasons = [f"new data at {location}, built {iso_time(built_at) or 'at no date'}" for location, built_at in news]
     if is_slurm_new:
         reasons.append("SLURM files changed")
     if expired:
@@ -127,13 +127,6 @@ def why(task: Task, news: Sequence[tuple[str, float]], *, is_slurm_new: bool, ex
     if not is_proved:
         reasons.append("its delta failed the proof")
     return "; ".join(reasons or ["other locations are in use"])
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (ValueError, OverflowError, OSError):
-        return "at no date"
 
 
 class _Entries(Protocol):

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 # So much is written at once: 10 ms of work, and little enough that four streams fill no memory.
 PIECE_BYTES = 2**18
 
 Render = Callable[[int, int], tuple[bytes, int]]
 """Items from one index to another, or as many of them as make a piece: their octets, and the index that comes next."""
+
+
+class Answer(Protocol):
+    """An answer in pieces."""
+
+    def piece(self, at: Sequence[int]) -> tuple[bytes, tuple[int, ...] | None]:
+        """The octets from a place on (empty for the start), and the place where they end; None at the end.
+
+        Raises:
+            ProblemError: there is no answer.
+            StoreError: what it is made of is gone.
+        """
 
 
 @dataclass(frozen=True, slots=True)
