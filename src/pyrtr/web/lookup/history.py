@@ -26,12 +26,10 @@ from pyrtr.payload.values import RouterKey
 from pyrtr.store.archive_search import LATEST, Kind, Part, Places, Reader, Record, Span, Wanted, matching
 from pyrtr.times import iso_time
 from pyrtr.web.api.errors import ProblemError
-from pyrtr.web.lookup.listing import PIECE_BYTES, Listing, Section
+from pyrtr.web.lookup.listing import PIECE_BYTES, PIECE_S, Listing, Section
 from pyrtr.web.lookup.messages import ChangesOf, DiffOf, GenerationOf, GenerationsOf
 from pyrtr.web.lookup.vrps import prefixes_of
 
-# A piece takes no longer than this, and what is under way then: 250,000 changes of one generation are read in 20 ms.
-PIECE_S = 0.01
 # So many changes are written between two looks at the clock; each takes some 300 octets.
 _SLICE = 400
 _GENERATIONS = 200
@@ -288,7 +286,7 @@ class Diff:
             raise ProblemError(404, f"{what} is not in the history: a new session began, or a delta is missing", "from")
         if (count := sum(record.change_count for record in chain)) > MAX_COMPOSED:
             text = f"{what} is {count} changes: at most {MAX_COMPOSED} are composed, ask for a shorter way"
-            raise ProblemError(422, text, "from")
+            raise ProblemError(400, text, "from")
         if self._between != (first.ordinal, last.ordinal):
             self._between, self._deltas, self._listing = (first.ordinal, last.ordinal), [], None
             self._until, self._count = newer.ordinal, len(chain)

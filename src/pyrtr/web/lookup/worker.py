@@ -17,10 +17,12 @@ from pyrtr.store.archive_search import Reader
 from pyrtr.store.table_file import StoredTable
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.coding import Coding, encode
-from pyrtr.web.lookup import history, vrps
+from pyrtr.web.lookup import history, objects, validity, vrps
 from pyrtr.web.lookup.listing import Answer, Listing
 from pyrtr.web.lookup.messages import (
     Asked,
+    AspaOf,
+    AspasOf,
     ChangesOf,
     DiffOf,
     GenerationOf,
@@ -30,7 +32,9 @@ from pyrtr.web.lookup.messages import (
     Place,
     Question,
     Refused,
+    RouterKeysOf,
     TableName,
+    ValidityOf,
     VrpsOf,
 )
 from pyrtr.web.lookup.tables import MAX_TABLES, Recent, open_table
@@ -79,6 +83,10 @@ _HISTORIES: dict[type[Question], Callable[[Reader, Any], Answer]] = {
 }
 _LISTINGS: dict[type[Question], Callable[[Callable[[TableName], StoredTable], Any], Listing]] = {
     VrpsOf: vrps.listing,
+    AspasOf: objects.aspas,
+    AspaOf: objects.aspa,
+    RouterKeysOf: objects.router_keys,
+    ValidityOf: validity.listing,
 }
 
 
