@@ -113,6 +113,7 @@ async def _serve(settings: Settings) -> None:
             listener=listener,
             doors=doors,
             started_at=time.time(),
+            archive=None if store.archive is None else store.archive.path,
         )
         stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))

@@ -117,12 +117,13 @@ class Archive:
         max_bytes: how large it grows, at most: what is oldest goes earlier then.
 
     Attributes:
+        path: of its file.
         error: why the last generation is not in it; None if it is.
     """
 
     def __init__(self, folder: Path, days: int, *, max_bytes: int = MAX_BYTES) -> None:
         self.error: str | None = None
-        self._path = folder / FILE
+        self.path = folder / FILE
         self._days = days
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -159,7 +160,7 @@ class Archive:
                 except _DamagedError as damage:
                     self._log.error("history for people set aside, another is begun", reason=str(damage))
                     self._let_go()
-                    set_aside(self._path.parent, (f"{FILE}*",))
+                    set_aside(self.path.parent, (f"{FILE}*",))
                     self._write(generation, told, cause, story)
                 self._is_begun, self.error = True, None
             except (sqlite3.Error, OSError, StoreError) as error:
@@ -171,7 +172,7 @@ class Archive:
     def _failed(self, reason: str) -> None:
         self._let_go()
         if reason != self.error:
-            self._log.error("history for people can't be written", path=str(self._path), reason=reason)
+            self._log.error("history for people can't be written", path=str(self.path), reason=reason)
         self.error = reason
 
     def _write(
@@ -193,15 +194,15 @@ class Archive:
             UnicodeDecodeError,
         ) as error:  # the latter where a message quotes what is damaged
             if isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                raise _DamagedError(f"{self._path}: {error}") from error
+                raise _DamagedError(f"{self.path}: {error}") from error
             raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, check_same_thread=False, timeout=5.0)
+        connection = sqlite3.connect(self.path, check_same_thread=False, timeout=5.0)
         try:
             (file_format,) = connection.execute("PRAGMA user_version").fetchone()
             if file_format not in (0, FORMAT):
-                raise _DamagedError(f"{self._path} has format {file_format}: this release reads {FORMAT}")
+                raise _DamagedError(f"{self.path} has format {file_format}: this release reads {FORMAT}")
             if file_format == 0:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -211,7 +212,7 @@ class Archive:
             if file_format == 0:
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
             elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()) != ("ok",):
-                raise _DamagedError(f"{self._path}: {found[0]}")
+                raise _DamagedError(f"{self.path}: {found[0]}")
         except BaseException:
             connection.close()
             raise

@@ -35,10 +35,6 @@ _SLICE = 400
 _GENERATIONS = 200
 # Composing a million takes a second, for which other questions wait.
 MAX_COMPOSED = 1_000_000
-GENERATION_FIELDS = (
-    "id", "serial", "from_serial", "time", "cause", "why", "sources", "build_time", "counts", "vrps_by_ta",
-    "announced", "withdrawn", "replaced", "has_changes",
-)  # fmt: skip
 
 _json = msgspec.json.encode
 _At = tuple[int, ...]
@@ -79,7 +75,6 @@ class Generations:
     def __init__(self, reader: Reader, question: GenerationsOf) -> None:
         self._reader = reader
         self._question = question
-        self._fields = question.fields or GENERATION_FIELDS
 
     def piece(self, at: Sequence[int]) -> tuple[bytes, _At | None]:
         """See `listing.Answer`."""
@@ -88,12 +83,7 @@ class Generations:
         wanted = _GENERATIONS if limit is None else min(_GENERATIONS, limit - told)
         records = self._reader.generations(until=until, limit=wanted)
         parts = [b"" if at else b'{"items":[', b"," if told and records else b""]
-        parts.append(
-            b",".join(
-                _json({name: value for name, value in generation(record).items() if name in self._fields})
-                for record in records
-            )
-        )
+        parts.append(b",".join(self._item(record) for record in records))
         told += len(records)
         until = records[-1].ordinal - 1 if records else 0
         oldest = self._reader.oldest()
@@ -102,6 +92,10 @@ class Generations:
             return b"".join(parts), (until, told)
         parts.append(b'],"next":%s}' % _json(None if is_end else _url(question.url, until)))
         return b"".join(parts), None
+
+    def _item(self, record: Record) -> bytes:
+        members, fields = generation(record), self._question.fields
+        return _json({name: members[name] for name in fields} if fields else members)
 
 
 def generation(record: Record) -> dict[str, object]:
