@@ -138,9 +138,10 @@ class Reader:
         self._identity: tuple[int, int] | None = None
         self._connection: sqlite3.Connection | None = None
 
-    def oldest(self) -> Record | None:
-        """The oldest generation; None if there is none."""
-        with self._rows(f"SELECT {_COLUMNS} FROM generation ORDER BY ordinal LIMIT 1") as rows:
+    def oldest(self, *, has_changes: bool = False) -> Record | None:
+        """The oldest generation, of all or of those whose changes can be told; None if there is none."""
+        which = "WHERE changes IS NOT NULL" if has_changes else ""
+        with self._rows(f"SELECT {_COLUMNS} FROM generation {which} ORDER BY ordinal LIMIT 1") as rows:
             return next(map(_record, rows), None)
 
     def generations(self, *, until: int = LATEST, limit: int) -> list[Record]:
