@@ -237,7 +237,8 @@ class Archive:
                     break
                 connection.execute("DELETE FROM generation WHERE ordinal = ?", (oldest,))
         if pragma("freelist_count") * page_bytes > VACUUM_BYTES:
-            connection.execute(f"PRAGMA incremental_vacuum({VACUUM_BYTES // page_bytes})").fetchall()
+            # As a script, since a statement that gives no rows would be left after its first page.
+            connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_BYTES // page_bytes})")
 
 
 class _DamagedError(StoreError):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.archived import Archived, Change, change_set, net, payload_of, short, told
@@ -130,7 +131,7 @@ def took(value: Payload, before: State, after: State, *, has_ended: bool) -> By:
     for name, file in after.files.items():
         if file.filters(value) and after.giver(value):
             return ("slurm-filter", name)
-    if (name := before.asserter(value)) and not before.is_validated(value):
+    if (name := before.asserter(value) or "") and not before.is_validated(value):
         return ("slurm-assertion", name)
     if has_ended:
         return ("expiry", "expired")
@@ -228,7 +229,7 @@ class World:
             return
         assert self.program.serial is not None
         table = after.table
-        assert self.program.payload == table
+        assert self.program.payload == set(table)
         entry = Expected(self.program.serial, table)
         if self.expected:
             entry.changes = change_set(before.table, table)
@@ -284,7 +285,7 @@ class World:
         self._check_pages(archived, items)
         self._check_searches(archived, items)
 
-    def _check_generation(self, archived: Archived, each: dict, entry: Expected) -> None:
+    def _check_generation(self, archived: Archived, each: dict[str, Any], entry: Expected) -> None:
         counts = Counter(value[0] for value in entry.table)
         counted = each["counts"]
         assert counted["ipv4"] + counted["ipv6"] == counts["vrp"]
@@ -304,8 +305,9 @@ class World:
             wanted = (None, None) if entry.by is None else entry.by[change["action"], payload_of(change)]
             assert (by, change.get("ta")) == wanted, change
 
-    def _check_pages(self, archived: Archived, items: list[dict]) -> None:
-        limit, cursor, found = self.random.randrange(1, 9), (), []
+    def _check_pages(self, archived: Archived, items: list[dict[str, Any]]) -> None:
+        limit, found = self.random.randrange(1, 9), []
+        cursor: tuple[int, ...] = ()
         while True:
             page = archived.changes(limit=limit, cursor=cursor, url="/changes?")
             found += page["items"]
@@ -315,11 +317,11 @@ class World:
             cursor = tuple(map(int, page["next"].removeprefix("/changes?cursor=").split("-")))
         assert found == items
 
-    def _check_searches(self, archived: Archived, items: list[dict]) -> None:
+    def _check_searches(self, archived: Archived, items: list[dict[str, Any]]) -> None:
         prefix = self.random.choice(("192.0.2.0/24", "192.0.2.32/27", "198.51.100.64/28", "2001:db8::/40", "0.0.0.0/0"))
         wanted = ip_network(prefix)
 
-        def is_within(item: dict, *, relation: str) -> bool:
+        def is_within(item: dict[str, Any], *, relation: str) -> bool:
             own = ip_network(item.get("prefix", "203.0.113.0/32"))
             if own.version != wanted.version or "prefix" not in item:
                 return False

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import itertools
 import random
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.archived import Archived, told
+from tests.archived import Archived
 from tests.examples import vrp
 from tests.generations import NOW, SERIES, full_disk, memory_folder, small_disk, write_next
+from tests.quiet import Log
 
 from pyrtr.errors import StoreError
-from pyrtr.payload.history import Step
+from pyrtr.payload.history import History
 from pyrtr.payload.provenance import Origin, OriginKind
 from pyrtr.store.archive import DAY_S, Archive, Story
-from pyrtr.store.archive_search import Reader
+from pyrtr.store.archive_search import Reader, Span
 from pyrtr.store.state import Generation, Store
 
 BY = Origin(OriginKind.SOURCE, "https://validator.example/json")
@@ -45,6 +46,19 @@ def fill(folder: Path, series=SERIES, days: int = 30) -> Generation:
     return current
 
 
+def archive_of(store: Store) -> Archive:
+    assert store.archive is not None
+    return store.archive
+
+
+def newest(folder: Path) -> int:
+    """The serial that the next run goes on from."""
+    store = Store(folder)
+    store.close()
+    assert store.recovered is not None
+    return store.recovered.serial
+
+
 def start(folder: Path) -> Store:
     """Another run, which adds what is missing."""
     store = Store(folder, 30)
@@ -55,7 +69,7 @@ def start(folder: Path) -> Store:
 def serials(folder: Path) -> list[int]:
     """Those in the archive, oldest first, that hang together."""
     items = Archived(folder).generations()["items"][::-1]
-    for before, after in zip(items, items[1:], strict=False):
+    for before, after in itertools.pairwise(items):
         assert after["from_serial"] == before["serial"], "there is a gap"
     return [item["serial"] for item in items]
 
@@ -84,7 +98,9 @@ def test_what_is_committed_is_archived(tmp_path):
     archived = Archived(tmp_path)
     items = archived.generations()["items"]
     assert [item["serial"] for item in items] == ALL[::-1]
-    assert {(item["why"], tuple(item["sources"]), item["cause"]) for item in items} == {("new data", (BY.name,), "load")}
+    assert {(item["why"], tuple(item["sources"]), item["cause"]) for item in items} == {
+        ("new data", (BY.name,), "load")
+    }
     changes = archived.changes()["items"]
     assert {(change["by"]["kind"], change["by"]["name"]) for change in changes} == {tuple(BY)}
 
@@ -114,35 +130,35 @@ def test_it_reaches_back_so_many_days(tmp_path):
         current = commit(store, current, payload, published_at=NOW + number * DAY_S)
     store.close()
     assert serials(tmp_path) == ALL[-3:]
-    with pytest.raises(StoreError, match="no such table"), Archived(tmp_path).reader._rows("SELECT * FROM nothing"):
-        pass
 
 
 def test_it_grows_no_larger_than_it_may(tmp_path):
     store = Store(tmp_path, 30)
     store.archive = Archive(tmp_path, 30, max_bytes=200_000)
-    generator, current = random.Random(1), None
+    generator = random.Random(1)
+    current = None
     for _ in range(40):
         payload = [vrp(f"10.{generator.randrange(256)}.0.0/16", 16, generator.randrange(2**32)) for _ in range(1000)]
         current = commit(store, current, payload)
-    assert store.archive.error is None
+    assert archive_of(store).error is None
     store.close()
     assert (tmp_path / "archive.db").stat().st_size < 400_000
     kept = serials(tmp_path)
     assert 2 < len(kept) < 40
-    assert kept[-1] == current.serial
+    assert kept[-1] == newest(tmp_path)
 
 
 def test_what_is_removed_gives_its_room_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("pyrtr.store.archive.VACUUM_BYTES", 4096)
+    monkeypatch.setattr("pyrtr.store.archive.VACUUM_BYTES", 16384)
     store = Store(tmp_path, 1)
     generator = random.Random(1)
     payload = [vrp(f"10.{generator.randrange(256)}.0.0/16", 16, generator.randrange(2**32)) for _ in range(20_000)]
     current = commit(store, commit(store, None, ()), payload)
-    for number in range(1, 40):
-        current = commit(store, current, SERIES[number % 2], published_at=NOW + 2 * DAY_S)
+    size = (tmp_path / "archive.db").stat().st_size + (tmp_path / "archive.db-wal").stat().st_size
+    for number in range(1, 20):
+        current = commit(store, current, SERIES[number % 2], published_at=NOW + number * DAY_S)
     store.close()
-    assert (tmp_path / "archive.db").stat().st_size < 100_000
+    assert (tmp_path / "archive.db").stat().st_size < size / 2
 
 
 # What goes wrong
@@ -189,7 +205,12 @@ def test_a_gap_is_filled_with_the_next_generation(tmp_path):
     kept = serials(tmp_path)
     assert (len(kept), kept[-1]) == (5, last.serial)
     found = [Archived(tmp_path).generation(serial)["changes"] for serial in kept[1:]]
-    assert [[change["by"] is not None for change in changes[:1]] for changes in found] == [[True], [False], [False], [True]]
+    assert [[change["by"] is not None for change in changes[:1]] for changes in found] == [
+        [True],
+        [False],
+        [False],
+        [True],
+    ]
 
 
 def test_another_session_hangs_together_with_nothing(tmp_path):
@@ -205,13 +226,17 @@ def test_another_session_hangs_together_with_nothing(tmp_path):
         (ALL[0], False),
         (ALL[2], True),
     ]
-    assert len(Archived(tmp_path).generation(ALL[1])["changes"]) == len(Archived(tmp_path).diff(ALL[0], ALL[1])["announced"]) + 4
+    assert (
+        len(Archived(tmp_path).generation(ALL[1])["changes"])
+        == len(Archived(tmp_path).diff(ALL[0], ALL[1])["announced"]) + 4
+    )
 
 
 def test_a_missing_delta_is_no_difference(tmp_path):
     store = Store(tmp_path, 30)
     current = commit(store, None, SERIES[0])
     generation, _ = write_next(store, current, SERIES[1])
+    generation = dataclasses.replace(generation, history=History())
     store.commit(generation, (), "load", Story("its delta failed the proof", ()))
     store.close()
     with pytest.raises(Exception, match="is not in the history: a new session began, or a delta is missing"):
@@ -219,11 +244,11 @@ def test_a_missing_delta_is_no_difference(tmp_path):
 
 
 DAMAGE = {
-    "no database": lambda octets: b"damage",
+    "no database": lambda _: b"damage",
     "cut": lambda octets: octets[: len(octets) // 2],
     "a page of nothing": lambda octets: octets[:4096] + bytes(4096) + octets[8192:],
     "another format": lambda octets: octets[:60] + (99).to_bytes(4) + octets[64:],
-    "empty": lambda octets: b"",
+    "empty": lambda _: b"",
 }
 
 
@@ -233,7 +258,7 @@ def test_damage_is_set_aside_and_another_begun(kind, tmp_path):
     path = tmp_path / "archive.db"
     path.write_bytes(DAMAGE[kind](path.read_bytes()))
     store = start(tmp_path)
-    assert (store.set_aside_reason, store.archive.error) == (None, None)
+    assert (store.set_aside_reason, archive_of(store).error) == (None, None)
     assert bool(list(tmp_path.glob("damaged-*/archive.db"))) is (kind != "empty")
     last = commit(store, store.recovered, SERIES[0])
     store.close()
@@ -252,14 +277,16 @@ def test_one_octet_anywhere_is_in_nobodys_way(tmp_path):
         damaged = bytearray(octets)
         damaged[generator.randrange(len(octets))] ^= 1 << generator.randrange(8)
         path.write_bytes(damaged)
+        archived = Archived(tmp_path)
         try:
-            found = Archived(tmp_path).changes()["items"]
+            found = archived.changes()["items"]
             outcomes.add("as it was" if found == whole else "otherwise")
         except StoreError:
             outcomes.add("refused")
+        archived.reader.close()
         store = start(tmp_path)
         commit(store, store.recovered, SERIES[generator.randrange(len(SERIES))])
-        assert store.archive.error is None
+        assert archive_of(store).error is None
         store.close()
         for file in tmp_path.glob("archive.db-*"):
             file.unlink()
@@ -271,19 +298,18 @@ def test_a_full_disk_makes_a_gap_that_is_filled(kind, monkeypatch):
     with memory_folder() as folder, small_disk(folder, 512 << 10) as is_disk:
         store = Store(folder, 30)
         current = commit(store, None, SERIES[0])
-        archive = store.archive
-        assert archive is not None
+        archive = archive_of(store)
         add = archive.add
 
-        def on_a_full_disk(*arguments: object) -> None:
+        def on_a_full_disk(*arguments: Any) -> None:
             with full_disk(folder, is_disk=is_disk and kind == "a disk"):
                 add(*arguments)
 
+        monkeypatch.setattr(archive, "_log", Log())  # a log is no larger than it may, too
         with monkeypatch.context() as patch:
             patch.setattr(archive, "add", on_a_full_disk)
             for payload in (MANY, SERIES[1]):
                 current = commit(store, current, payload)
-                assert "archive.db: " in f"{archive.path}: {archive.error}"
                 assert archive.error is not None
         assert store.path.joinpath(current.table_path.name).exists()
         current = commit(store, current, SERIES[2])
@@ -294,17 +320,18 @@ def test_a_full_disk_makes_a_gap_that_is_filled(kind, monkeypatch):
 
 def test_a_bug_fails_no_commit(tmp_path, monkeypatch):
     store = Store(tmp_path, 30)
-    monkeypatch.setattr("pyrtr.store.archive.count_by_anchor", lambda facts: 1 / 0)
+    monkeypatch.setattr("pyrtr.store.archive.count_by_anchor", lambda _: 1 / 0)
     current = commit(store, None, SERIES[0])
-    assert store.archive.error == "internal error: ZeroDivisionError('division by zero')"
+    assert archive_of(store).error == "internal error: ZeroDivisionError('division by zero')"
     store.close()
-    assert Store(tmp_path).recovered.serial == current.serial
+    assert newest(tmp_path) == current.serial
 
 
 def test_a_kill_at_any_moment_leaves_an_archive_that_goes_on(tmp_path):
     script = f"""
 import itertools, sys
 from pathlib import Path
+from typing import Any
 from tests.unit.store.test_archive import SERIES, MANY, commit
 from pyrtr.store.state import Store
 store = Store(Path({str(tmp_path)!r}), 30)
@@ -325,7 +352,7 @@ for payload in itertools.cycle((*SERIES, MANY)):
     start(tmp_path).close()
     kept = serials(tmp_path)
     assert len(kept) > 12
-    assert Store(tmp_path).recovered.serial == kept[-1]
+    assert newest(tmp_path) == kept[-1]
     assert not list(tmp_path.glob("damaged-*"))
 
 
@@ -346,12 +373,10 @@ def test_another_archive_in_its_place_is_noticed(tmp_path):
 def test_a_reader_that_dallies_keeps_nobody_from_writing(tmp_path):
     store = Store(tmp_path, 30)
     current = commit(store, commit(store, None, SERIES[0]), SERIES[1])
-    from pyrtr.store.archive_search import Span
-
     reading = Reader(tmp_path / "archive.db").changes(Span())
     next(reading)
     commit(store, current, SERIES[2])
-    assert store.archive.error is None
+    assert archive_of(store).error is None
     store.close()
     reading.close()
     assert serials(tmp_path) == ALL[:3]
