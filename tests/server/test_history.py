@@ -6,6 +6,7 @@ import itertools
 import json
 import urllib.error
 import urllib.request
+from functools import partial
 from typing import Any
 
 from tests.archived import change_set, net, told
@@ -36,12 +37,17 @@ def serials(program: Program) -> list[int]:
     return [item["serial"] for item in answer["items"]][::-1]
 
 
+def has(program: Program, count: int) -> bool:
+    """Whether there are so many generations."""
+    return len(serials(program)) == count
+
+
 def test_what_was_published_is_told_over_restarts_and_kills(tmp_path):
     with Program.idle(tmp_path, SETS[0]) as program:
         program.start()
         for number, payload in enumerate(SETS[1:], 1):
             program.load(payload)
-            program.wait_for(lambda count=number + 1: len(serials(program)) == count, 10.0, "it is in the history")
+            program.wait_for(partial(has, program, number + 1), 10.0, "it is in the history")
             if number == 2:
                 program.kill()
                 program.start()
@@ -53,7 +59,7 @@ def test_what_was_published_is_told_over_restarts_and_kills(tmp_path):
             status, answer = asked(program, f"diff?from={first}&to={last}")
             assert status == 200
             assert net(answer) == change_set(names[first], names[last])
-        everything = []
+        everything: list[Any] = []
         for before, after in itertools.pairwise(names):
             status, answer = asked(program, f"generations/{after}")
             assert status == 200
@@ -69,7 +75,8 @@ def test_what_was_published_is_told_over_restarts_and_kills(tmp_path):
             ("withdraw", "192.0.2.128/25"),
             ("announce", "192.0.2.128/25"),
         ]
-        found, url = [], "changes?limit=2"
+        found: list[Any] = []
+        url: str | None = "changes?limit=2"
         while url is not None:
             page = asked(program, url)[1]
             found += page["items"]
