@@ -24,10 +24,9 @@ from pyrtr.web.replies import METHODS
 # What a generation has, in the order in which it is told.
 FIELDS = tuple(history_models.Generation.__struct_fields__)
 
-_MOMENT = (
-    r"([0-9]{1,10}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z?)?)"
-)
+_DAY = "20[0-9]{2}-((0[1-9]|1[0-2])-(0[1-9]|[12][0-9])|(0[13-9]|1[0-2])-30|(0[13578]|1[02])-31)"
+_HOUR = r"T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z?"
+_MOMENT = f"([0-9]{{1,10}}|{_DAY}({_HOUR})?)"
 _EXPECTED = "a serial, or a time in UTC such as 2026-09-01 or 2026-09-01T12:00:00Z"
 PREFIX = parameters.prefix("prefix", "only VRPs that relate to this prefix as `match` says")
 MATCH = parameters.choice(
@@ -220,8 +219,6 @@ def _moment(query: Query, parameter: Parameter[str]) -> int | float | None:
     try:
         if "-" in text:
             return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC).timestamp()
-        if int(text) < SERIAL_MODULUS:
-            return int(text)
-    except ValueError:
-        pass  # such as the 30th of February
-    raise ProblemError(400, f'{parameter.name} is "{text}": expected {_EXPECTED}', parameter.name)
+    except ValueError:  # the 29th of February in most years
+        raise ProblemError(400, f'{parameter.name} is "{text}": expected {_EXPECTED}', parameter.name) from None
+    return int(text)
