@@ -135,6 +135,8 @@ class _StateCollector(Collector):
         yield from _payload_metrics(published, context.versions)
         yield from _source_metrics(context.loader.status)
         yield from _age_metrics(context.loader.agenda, time.time())
+        is_failing = context.loader.history_error is not None
+        yield GaugeMetricFamily("pyrtr_history_failing", "1 while the history for people can't be written.", is_failing)
         yield from _location_metrics(context.loader.places)
         if context.loader.fleet is not None:
             yield from _fleet_metrics(context.loader.fleet)

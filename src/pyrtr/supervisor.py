@@ -118,6 +118,7 @@ async def _serve(settings: Settings) -> None:
             started_at=time.time(),
             http_tls=tls,
             lookup=Lookup(lambda: bool(registry.sending)),
+            archive=None if store.archive is None else store.archive.path,
         )
         stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))
@@ -129,7 +130,7 @@ async def _serve(settings: Settings) -> None:
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
-        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener), context.pulse.run()]
+        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener, store), context.pulse.run()]
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
@@ -166,12 +167,12 @@ def _sockets(settings: Settings, md5: Md5 | None) -> dict[str, list[socket.socke
 def _open_store(settings: Settings) -> tuple[Store, str | None]:
     """The state folder, or one that goes with the program and the reason for it."""
     try:
-        store = Store(settings.state)
+        store = Store(settings.state, settings.history_days)
     except LockedError:
         raise
     except StoreError as error:
         get_logger().error("serving without a state folder: a restart will lose the routers' place", reason=str(error))
-        return Store(None), str(error)
+        return Store(None, settings.history_days), str(error)
     if store.set_aside_reason is not None:
         get_logger().error("state set aside, a new session begins", reason=store.set_aside_reason)
     return store, None
@@ -254,11 +255,12 @@ def _member(
     return Member(places, settings.merge, slurm, ledger, policy, status, shared, gate=gate)
 
 
-async def _serve_routers(loader: Updater, listener: Listener) -> None:
+async def _serve_routers(loader: Updater, listener: Listener, store: Store) -> None:
     """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
     listener.start()
+    await asyncio.to_thread(store.catch_up)
     await loader.run()
 
 

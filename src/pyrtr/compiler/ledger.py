@@ -13,6 +13,7 @@ from pyrtr.logs import get_logger
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
 from pyrtr.server.publisher import Published, Publisher
+from pyrtr.store.archive import Story
 from pyrtr.store.sessions import new_session_ids, restarted
 from pyrtr.store.state import Generation, Store
 from pyrtr.store.table_file import read_table, write_table
@@ -94,13 +95,15 @@ class Ledger:
             history = current.history.followed_by(step, max_steps=self.max_steps, table_size=size)
         return dataclasses.replace(kept, serial=next_serial(current.serial), history=history)
 
-    async def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
-        """Store it, and only then take it for the current one.
+    async def commit(
+        self, generation: Generation, steps: Sequence[Step], cause: str, story: Story | None = None
+    ) -> None:
+        """Store it (see `Store.commit`), and only then take it for the current one.
 
         Raises:
             StoreError: it can't be stored; what was current is.
         """
-        await asyncio.to_thread(self.store.commit, generation, steps, cause)
+        await asyncio.to_thread(self.store.commit, generation, steps, cause, story)
         self.current = generation
 
     def publish(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from pyrtr.compiler.job import Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.look import Attempt, Looks
 from pyrtr.compiler.place import Place, combined
+from pyrtr.compiler.provenance import why
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
@@ -23,6 +25,7 @@ from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
 from pyrtr.sources.fetch.feed import settled
+from pyrtr.store.archive import Story
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
@@ -352,7 +355,11 @@ class Loader(Updater):
             oversized_aspas=oversized_aspas,
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
-        await ledger.commit(generation, () if step is None else (step,), task)
+        steps = () if step is None else (step,)
+        story = self._story(task, report, attempt, slurm) if is_changed else None
+        if story is not None and step is not None:
+            story = dataclasses.replace(story, steps=steps, delta=paths.delta)
+        await ledger.commit(generation, steps, task, story)
         self._stored()
         self._adopt(generation)
         if not report.is_proved:
@@ -371,6 +378,16 @@ class Loader(Updater):
         else:
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
+
+    def _story(self, task: Task, report: Report, attempt: Attempt | None, slurm: SlurmRecord | None) -> Story:
+        """What people are told of it."""
+        current, news = self._ledger.current, []
+        for place, part in {} if attempt is None else attempt.parts.items():
+            if part.source is not None:
+                news.append((place.status.location, part.source.built_at))
+        is_slurm_new = current is not None and _identity(current.slurm) != _identity(slurm)
+        reason = why(task, news, is_slurm_new=is_slurm_new, expired=report.expired_count, is_proved=report.is_proved)
+        return Story(reason, tuple(location for location, _ in news))
 
     def _next_shares(self, attempt: Attempt) -> tuple[ShareRecord, ...]:
         paths = self._ledger.store.new_paths()
@@ -431,3 +448,7 @@ class Loader(Updater):
 
 def _sum(by_file: Mapping[str, Mapping[str, int]]) -> int:
     return sum(sum(counts.values()) for counts in by_file.values())
+
+
+def _identity(slurm: SlurmRecord | None) -> bytes | None:
+    return None if slurm is None else slurm.identity

@@ -21,6 +21,7 @@ from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS
 from pyrtr.server.publisher import Publisher
 from pyrtr.sources.follow.messages import Sessions
+from pyrtr.store.archive import Story
 from pyrtr.store.sessions import SessionIds, new_session_ids
 from pyrtr.store.state import Generation, Store
 from pyrtr.wire.enums import Version
@@ -60,7 +61,9 @@ class FleetLedger(Ledger):
         self.offered = ""
         self._status = status
 
-    async def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
+    async def commit(
+        self, generation: Generation, steps: Sequence[Step], cause: str, story: Story | None = None
+    ) -> None:
         """Get the next place on the stream for it, if it is another one to routers; then store it.
 
         Raises:
@@ -69,7 +72,7 @@ class FleetLedger(Ledger):
             StoreError: it can't be stored.
         """
         if self.current is not None and _state(self.current) == _state(generation):
-            await super().commit(generation, steps, cause)
+            await super().commit(generation, steps, cause, story)
             return
         if self.sequence is None:
             raise FleetError("what the fleet has is not known yet: nothing new is published")
@@ -82,16 +85,18 @@ class FleetLedger(Ledger):
             await self.offer(generation)  # the others have to take it whole
         sequence = await self.stream.append(self._record(generation, packed, cause), self.sequence)
         self._status.made_count += 1
-        await super().commit(generation, steps, cause)
+        await super().commit(generation, steps, cause, story)
         self.sequence = sequence
 
-    async def take(self, generation: Generation, steps: Sequence[Step], cause: str, sequence: int) -> None:
+    async def take(
+        self, generation: Generation, steps: Sequence[Step], cause: str, story: Story, sequence: int
+    ) -> None:
         """Store what another replica made.
 
         Raises:
             StoreError: it can't be stored.
         """
-        await super().commit(generation, steps, cause)
+        await super().commit(generation, steps, cause, story)
         self.sequence = sequence
 
     async def begin_anew(self, now: float, last: int) -> None:
@@ -113,7 +118,7 @@ class FleetLedger(Ledger):
             published_at=now,
             history=History(),
         )
-        await self.commit(anew, (), "fleet")
+        await self.commit(anew, (), "fleet", Story("the fleet has lost its history: new sessions begin", ()))
 
     async def offer(self, generation: Generation) -> None:
         """Give the others its table.

@@ -30,6 +30,7 @@ from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
 from pyrtr.sources.base import SourceReport
 from pyrtr.sources.follow.exchange import RawStep, steps_of
+from pyrtr.store.archive import Story
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_table
 from pyrtr.wire.enums import Version
@@ -286,7 +287,8 @@ class Member(Loader):
         generation = await self._generation(newest, made.digest, before, steps)
         retained = generation.history.steps
         kept = retained[max(0, len(retained) - len(steps)) :]
-        await ledger.take(generation, kept, newest.cause, last)
+        story = Story(f"made by {newest.member} of the fleet", (), () if is_whole else kept)
+        await ledger.take(generation, kept, newest.cause, story, last)
         self._took_over(generation, newest, is_whole=is_whole)
 
     async def _records(self, first: int, last: int) -> list[Record]:

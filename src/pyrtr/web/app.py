@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
 from pyrtr.web import changes, clients, copies, exposition, generation, health
-from pyrtr.web.api import documentation, payload, problems, status, validity
+from pyrtr.web.api import documentation, history, payload, problems, status, validity
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.api.problems import refusal
 from pyrtr.web.context import Context
@@ -19,7 +19,8 @@ PATHS = (
     "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
     "/healthz", "/readyz", "/metrics", "/api/v1/accept", "/api/v1/status", "/api/v1/routers", "/api/v1/sources",
     "/api/v1/vrps", "/api/v1/aspas", "/api/v1/aspa/{customer}", "/api/v1/router-keys", "/api/v1/validity",
-    "/api/v1/validity/{asn}/{prefix}", "/api/v1/openapi.json", "/api/v1/docs",
+    "/api/v1/validity/{asn}/{prefix}", "/api/v1/generations", "/api/v1/generations/{serial}", "/api/v1/changes",
+    "/api/v1/diff", "/api/v1/openapi.json", "/api/v1/docs",
 )  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
     # What is asked most often stands first, since each request is held against one path after the other.
-    for group in (validity, health, clients, copies, generation, exposition, changes, status, payload):
+    for group in (validity, health, clients, copies, generation, exposition, changes, status, payload, history):
         app.include_router(group.routes(context))
     app.include_router(documentation.routes())
     app.add_middleware(Limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrtr.compiler.updater import Updater
@@ -35,6 +36,7 @@ class Context:
         http_tls: the certificate of the HTTP server; None without.
         pulse: how late the event loop is.
         lookup: makes heavy answers.
+        archive: the file of the history for people; None where none is kept.
     """
 
     publisher: Publisher
@@ -49,6 +51,7 @@ class Context:
     http_tls: HttpTls | None = None
     pulse: Pulse = field(default_factory=Pulse)
     lookup: Lookup = field(default_factory=Lookup)
+    archive: Path | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:

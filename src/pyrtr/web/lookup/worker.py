@@ -10,21 +10,28 @@ import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from pyrtr import processes
 from pyrtr.errors import StoreError
+from pyrtr.store.archive_search import Reader
 from pyrtr.store.table_file import StoredTable
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.coding import Coding, Encoder
-from pyrtr.web.lookup import objects, validity, vrps
-from pyrtr.web.lookup.listing import Listing
+from pyrtr.web.lookup import history, objects, validity, vrps
+from pyrtr.web.lookup.listing import Answer, Listing
 from pyrtr.web.lookup.messages import (
     Asked,
     AspaOf,
     AspasOf,
+    ChangesOf,
+    DiffOf,
+    GenerationOf,
+    GenerationsOf,
+    OfHistory,
     Piece,
     Place,
     Question,
@@ -50,8 +57,9 @@ class Worker:
 
     def __init__(self) -> None:
         self._tables: Recent[TableName, StoredTable] = Recent(open_table, MAX_TABLES)
+        self._readers: Recent[str, Reader] = Recent(lambda path: Reader(Path(path)), 1)
         self._streams: OrderedDict[int, Encoder] = OrderedDict()
-        self._listings: Recent[Any, Listing] = Recent(self._listing, MAX_LISTINGS)
+        self._listings: Recent[Any, Answer] = Recent(self._listing, MAX_LISTINGS)
 
     def answer(self, question: Question) -> Piece:
         """Answer a question with the piece at its place.
@@ -62,10 +70,10 @@ class Worker:
         place = question.place
         try:
             listing = self._listings.get(msgspec.structs.replace(question, place=Place(), coding=Coding.IDENTITY))
+            number, encoder = self._stream(question)
+            octets, at = listing.piece(place.at)
         except ProblemError as error:
             return Piece(refused=Refused(error.status, error.detail, error.parameter))
-        number, encoder = self._stream(question)
-        octets, at = listing.piece(place.at)
         coded = encoder.encode(octets, is_last=at is None)
         if at is None:
             return Piece(coded)
@@ -82,11 +90,19 @@ class Worker:
             raise StoreError("the process that began the answer is gone")
         return number, self._streams.pop(number)
 
-    def _listing(self, question: Question) -> Listing:
+    def _listing(self, question: Question) -> Answer:
+        if isinstance(question, OfHistory):
+            return _HISTORIES[type(question)](self._readers.get(question.archive), question)
         return _LISTINGS[type(question)](self._tables.get, question)
 
 
-# What makes an answer of a question; history adds its own.
+# What makes an answer of a question.
+_HISTORIES: dict[type[Question], Callable[[Reader, Any], Answer]] = {
+    GenerationsOf: history.Generations,
+    GenerationOf: history.Generation,
+    ChangesOf: history.Changes,
+    DiffOf: history.Diff,
+}
 _LISTINGS: dict[type[Question], Callable[[Callable[[TableName], StoredTable], Any], Listing]] = {
     VrpsOf: vrps.listing,
     AspasOf: objects.aspas,
