@@ -21,8 +21,7 @@ from pyrtr.sources.upstream.conversation import converse
 from pyrtr.sources.upstream.messages import Peer
 from pyrtr.wire.enums import Version
 
-# RFC 8210 §6: no interval is longer, so that only the cache's own words count.
-_NO_PAUSE_S, _LONGEST_S = 0.0, 86_400.0
+LONGEST_S = 86_400.0  # RFC 8210 §6: no Refresh Interval is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,9 @@ class Cache:
             raise SourceError(f"{location}: expected one of {_schemes()}")
         return cls(str(location), peer_at(location, access), Version(options.version))
 
-    def session(self, *, longest_s: float = _LONGEST_S) -> RouterSession:
-        """A session for it, which pauses for so long at most."""
-        return RouterSession(floor_s=_NO_PAUSE_S, ceiling_s=longest_s, highest=self.highest)
+    def session(self, *, shortest_s: float = 0.0, longest_s: float = LONGEST_S) -> RouterSession:
+        """A session for it, with bounds for its pauses."""
+        return RouterSession(floor_s=shortest_s, ceiling_s=longest_s, highest=self.highest)
 
 
 async def ask(cache: Cache, session: RouterSession, *, timeout_s: float, tell: Callable[[str], None]) -> Held:
@@ -100,7 +99,7 @@ async def ask(cache: Cache, session: RouterSession, *, timeout_s: float, tell: C
     def do(actions: Iterable[RouterAction]) -> None:
         for action in actions:
             if isinstance(action, Note) and action.is_warning:
-                tell(f"{cache.name}: {said(action)}")
+                tell(said(action))
         if session.held is not None or session.trouble is not None:
             raise _EnoughError
 
@@ -114,9 +113,9 @@ async def ask(cache: Cache, session: RouterSession, *, timeout_s: float, tell: C
     except TimeoutError:
         size = session.response_bytes
         came = f"{size} octets of payload came" if session.phase is Phase.RECEIVING else "none was begun"
-        raise SourceError(f"{cache.name}: no whole answer within {timeout_s:g} s: {came}") from None
+        raise SourceError(f"no whole answer within {timeout_s:g} s: {came}") from None
     if session.held is None:
-        raise SourceError(f"{cache.name}: {printable(session.trouble or 'no answer')}")
+        raise SourceError(printable(session.trouble or "no answer"))
     return session.held
 
 

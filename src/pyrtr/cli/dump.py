@@ -16,6 +16,7 @@ from pyrtr.cli.progress import Show, counted, progress
 from pyrtr.cli.writers import csv, rpki_client_json
 from pyrtr.errors import SourceError
 from pyrtr.session.router import Held, RouterSession
+from pyrtr.sources.location import reason_at
 from pyrtr.sources.upstream.follower import TRUST_ANCHOR
 
 _LOOK_S = 0.1  # how often it is looked how much has come
@@ -47,9 +48,15 @@ def fetch(cache: Cache, timeout_s: float) -> Held:
 
 
 async def _fetch(cache: Cache, timeout_s: float, show: Show) -> Held:
+    def warn(text: str) -> None:
+        print_problems([f"warning: {cache.name}: {text}"])
+
     session = cache.session()
     async with _shown(session, show):
-        return await ask(cache, session, timeout_s=timeout_s, tell=lambda text: print_problems([f"warning: {text}"]))
+        try:
+            return await ask(cache, session, timeout_s=timeout_s, tell=warn)
+        except SourceError as error:
+            raise SourceError(reason_at(cache.name, error)) from None
 
 
 @contextlib.asynccontextmanager
