@@ -21,7 +21,7 @@ from pyrtr.errors import SourceError
 from pyrtr.logs import printable
 from pyrtr.sources.base import reader
 from pyrtr.sources.fetch import file, http
-from pyrtr.sources.fetch.request import Limits, Request
+from pyrtr.sources.fetch.request import Limits, Request, SourceTls
 from pyrtr.sources.location import Location, reason_at
 from pyrtr.sources.rtr import SCHEMES
 
@@ -53,7 +53,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     return BAD if written != GOOD or len(comparison.delta) else GOOD
 
 
-def read_document(location: Location, access: Access, timeout_s: float, now: float) -> Side:
+def read_document(location: Location, tls: SourceTls, timeout_s: float, now: float) -> Side:
     """What a file or a URL holds at Unix time `now`.
 
     Raises:
@@ -62,7 +62,7 @@ def read_document(location: Location, access: Access, timeout_s: float, now: flo
     name = str(location)
     with progress(f"reading {name}", "records") as show:
         try:
-            loaded = reader("AUTO")(_body(location, access, timeout_s), now=now)
+            loaded = reader("AUTO")(_body(location, tls, timeout_s), now=now)
         except SourceError as error:
             raise SourceError(reason_at(name, error)) from None
         show(len(loaded.table))
@@ -80,18 +80,18 @@ def _place(text: str, options: Namespace, access: Access) -> Place:
 
 def _side(place: Place, access: Access, timeout_s: float, now: float) -> Side:
     if isinstance(place, Location):
-        return read_document(place, access, timeout_s, now)
+        return read_document(place, access.tls, timeout_s, now)
     held = fetch_cache(place, timeout_s)
     return Side(place.name, held.table, held=held)
 
 
-def _body(location: Location, access: Access, timeout_s: float) -> bytes:
+def _body(location: Location, tls: SourceTls, timeout_s: float) -> bytes:
     if location.is_local:
         return file.fetch(location.path).take()
     with tempfile.TemporaryDirectory(prefix="pyrtr-") as folder:
         path = Path(folder, "body")
         limits = Limits(silence_s=timeout_s, whole_s=timeout_s)
-        reply = http.get(Request(location.text, {}, str(path), access.tls, limits))
+        reply = http.get(Request(location.text, {}, str(path), tls, limits))
         if reply.status != 200:
             raise SourceError(f"HTTP status {reply.status}")
         return file.fetch(path).take()

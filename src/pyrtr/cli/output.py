@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -30,6 +30,15 @@ def print_json(value: object) -> int:
     import msgspec
 
     return print_result(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table as text: its columns one below the other, whatever stands in them."""
+    from pyrtr.logs import printable
+
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
 
 
 def write_pieces(pieces: Iterable[str]) -> int:

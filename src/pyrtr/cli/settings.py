@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyrtr.cli.output import print_json, print_problems, print_result
+from pyrtr.cli.output import aligned, print_json, print_problems, print_result
 from pyrtr.errors import SettingsError
 from pyrtr.logs import printable
 from pyrtr.settings import VARIABLES, Settings
@@ -43,5 +43,4 @@ def settings_table(settings: Settings) -> str:
     for record in settings_records(settings):
         variable, value, default, unit, meaning, accepts = record.values()
         rows.append((variable, value, default, unit, f"{meaning} ({accepts})"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return aligned(rows)
