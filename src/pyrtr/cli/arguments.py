@@ -239,8 +239,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "A table on a terminal, else a line for each event, until it is interrupted.",
             "pyrtr watch 192.0.2.1:323 rtr+tls://192.0.2.2:324 --metrics 9323",
             {
-                GOOD: "--once: all have the same",
-                BAD: "--once: they differ, or one does not answer",
+                GOOD: "all have the same (with --once)",
+                BAD: "they differ, or one does not answer (with --once)",
                 NO_ANSWER: "the port for metrics can't be had",
             },
             _watch,
