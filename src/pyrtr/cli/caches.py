@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from argparse import Namespace
@@ -103,20 +104,17 @@ async def ask(cache: Cache, session: RouterSession, *, timeout_s: float, tell: C
         if session.held is not None or session.trouble is not None:
             raise _EnoughError
 
-    try:
+    # What came in time counts, if only the end of the connection was late.
+    with contextlib.suppress(TimeoutError, _EnoughError):
         async with asyncio.timeout(timeout_s):
             while session.held is None and session.trouble is None:
-                try:
-                    await converse(session, cache.peer, do)
-                except _EnoughError:
-                    break
-    except TimeoutError:
-        size = session.response_bytes
-        came = f"{size} octets of payload came" if session.phase is Phase.RECEIVING else "none was begun"
-        raise SourceError(f"no whole answer within {timeout_s:g} s: {came}") from None
-    if session.held is None:
-        raise SourceError(printable(session.trouble or "no answer"))
-    return session.held
+                await converse(session, cache.peer, do)
+    if session.held is not None:
+        return session.held
+    if session.trouble is not None:
+        raise SourceError(printable(session.trouble))
+    came = f"{session.response_bytes} octets of payload came" if session.phase is Phase.RECEIVING else "none was begun"
+    raise SourceError(f"no whole answer within {timeout_s:g} s: {came}")
 
 
 class _EnoughError(Exception):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.certificates import Authority
-from tests.http_server import endless, response, serving, silent
+from tests.http_server import Answer, HttpServer, endless, response, silent
 
 from pyrtr.__main__ import main
 from pyrtr.settings import VARIABLES
 
+TARGETS = [
+    f"/api/v1/{path}" for path in ("status", "routers", "validity/AS1/192.0.2.0/24", "validity/AS64496/192.0.2.0/24")
+]
 STATUS = {
     "healthy": True, "reasons": [], "warnings": [], "version": "1", "uptime_s": 1.5, "serial": 7,
     "published": "2026-11-23T10:00:00.000Z", "age_s": 10.0, "stale_in_s": 20.0, "held": None, "vrps_by_ta": {"ripe": 2},
@@ -44,10 +49,17 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@contextlib.contextmanager
+def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
+    with HttpServer(context) as server:
+        server.answers = dict.fromkeys(TARGETS, answer)
+        yield server
+
+
 def answered(capsys: pytest.CaptureFixture[str], answer: object, *arguments: str) -> tuple[int, str, str]:
     body = answer if isinstance(answer, bytes) else response(json.dumps(answer).encode())
-    with serving(lambda _: body) as server:
-        status = main([*arguments, "--url", server.url, "--timeout", "20"])
+    with serving(body) as server:
+        status = main([*arguments, "--url", server.url(""), "--timeout", "20"])
     out, err = capsys.readouterr()
     return status, out, err
 
@@ -79,7 +91,8 @@ def test_routers_that_are_behind(capsys, behind_s, status):
 
 
 def test_no_routers(capsys):
-    assert answered(capsys, {"routers": []}, "routers")[:2] == (0, answered(capsys, {"routers": []}, "routers")[1])
+    status, out, _ = answered(capsys, {"routers": []}, "routers")
+    assert (status, len(out.splitlines())) == (0, 1)
 
 
 @pytest.mark.parametrize(("state", "status"), [("valid", 0), ("invalid", 1), ("not-found", 4)])
@@ -126,14 +139,14 @@ def test_an_answer_of_something_else_is_none(capsys, arguments, reason):
 
 def test_an_answer_that_does_not_end_is_not_waited_for(capsys, monkeypatch):
     monkeypatch.setattr("pyrtr.cli.api._MAX_BYTES", 2**21)
-    with serving(lambda asked: endless(response(b"", Content_Length=2**40), ENOUGH)(asked)) as server:
-        assert main(["status", "--url", server.url]) == 3
+    with serving(endless(response(b"", Content_Length=2**40), ENOUGH)) as server:
+        assert main(["status", "--url", server.url("")]) == 3
     assert "more than 2097152 octets" in capsys.readouterr().err
 
 
 def test_no_answer_within_the_time_is_none(capsys):
-    with serving(lambda asked: silent()(asked)) as server:
-        assert main(["status", "--url", server.url, "--timeout", "0.2"]) == 3
+    with serving(silent()) as server:
+        assert main(["status", "--url", server.url(""), "--timeout", "0.2"]) == 3
     assert "not an octet for 0.2 s" in capsys.readouterr().err
 
 
@@ -147,12 +160,12 @@ def test_nobody_there(capsys):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
-def test_the_environment_says_where_the_program_is(capsys, monkeypatch, host):
-    with serving(lambda _: response(json.dumps(STATUS).encode())) as server:
+def test_the_environment_says_where_the_program_is(monkeypatch, host):
+    with serving(response(json.dumps(STATUS).encode())) as server:
         monkeypatch.setenv("HOST", host)
         monkeypatch.setenv("HTTP_PORT", str(server.port))
         assert main(["status"]) == 0
-    assert server.requests[0].target == "/api/v1/status"
+    assert server.asked[0].target == "/api/v1/status"
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), [("HTTP_PORT", "False", "--url"), ("RELOAD", "x", "RELOAD='x'")])
@@ -167,7 +180,7 @@ def test_our_own_certificate_is_known_by_whatever_name(capsys, monkeypatch, tmp_
     ours, other = (authority.issue(name, dns_names=["cache.example"]) for name in ("ours", "other"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(ours)
-    with serving(lambda _: response(json.dumps(STATUS).encode()), context) as server:
+    with serving(response(json.dumps(STATUS).encode()), context) as server:
         monkeypatch.setenv("HOST", "127.0.0.1")
         monkeypatch.setenv("HTTP_PORT", str(server.port))
         for certificate, status in ((ours, 0), (other, 3)):

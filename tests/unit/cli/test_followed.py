@@ -41,17 +41,17 @@ def test_the_one_that_lags_is_named_and_for_how_long():
     assert names(hears(caches, 0, 10, A)) == [("answers", "a")]
     hears(caches, 1, 10, A)
     hears(caches, 2, 10, A)
-    assert caches.are_same
+    was_same = caches.are_same
     assert names(hears(caches, 0, 20, A, B)) == [("changed", "a"), ("differs", "a")]
     assert names(hears(caches, 1, 30, A, B)) == [("changed", "b"), ("agrees", "a"), ("differs", "c")]
     late = caches.members[2]
     assert late.describe(45, 5)["differs_s"] == 15
     assert late.difference_counts == {"withdrawn": 1, "announced": 0, "replaced": 0}
-    assert not caches.are_same
+    assert (was_same, caches.are_same) == (True, False)
     (changed, agrees) = hears(caches, 2, 50, A, B)
     assert (changed.fields["announced"], changed.fields["withdrawn"]) == (1, 0)
     assert (agrees.name, agrees.cache, agrees.fields) == ("agrees", "c", {"after_s": 20})
-    assert caches.are_same
+    assert [member.difference for member in caches.members] == [None] * 3
 
 
 def test_of_two_that_differ_the_newer_set_counts():

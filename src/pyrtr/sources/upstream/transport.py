@@ -55,19 +55,21 @@ class Connection:
 
     async def close(self) -> None:
         """Close so that what was written arrives, if it can within a moment."""
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(CLOSE_S):
-                if self._writer.can_write_eof():
-                    # Unread octets would turn the close into a reset, which overtakes an Error Report on its way.
-                    self._writer.write_eof()
-                    while await self._reader.read(READ_BYTES):
-                        pass
-                self._writer.close()
-                await self._writer.wait_closed()
-        if self._ssh is not None:
-            self._ssh.abort()
-        elif isinstance(self._writer, asyncio.StreamWriter):
-            self._writer.transport.abort()
+        try:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CLOSE_S):
+                    if self._writer.can_write_eof():
+                        # Unread octets would turn the close into a reset, which overtakes an Error Report on its way.
+                        self._writer.write_eof()
+                        while await self._reader.read(READ_BYTES):
+                            pass
+                    self._writer.close()
+                    await self._writer.wait_closed()
+        finally:
+            if self._ssh is not None:
+                self._ssh.abort()
+            elif isinstance(self._writer, asyncio.StreamWriter):
+                self._writer.transport.abort()
 
 
 async def connect(peer: Peer) -> Connection:
