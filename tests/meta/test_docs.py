@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrtr.cli import watch_metrics
 from pyrtr.cli.arguments import COMMANDS, HELP
 from pyrtr.settings import VARIABLES, Settings
 
@@ -150,6 +151,11 @@ def test_every_option_of_a_command_is_described(command):
     }
     described = set(re.findall(r"`(--[a-z-]+)", section("docs/tools.md", f"pyrtr {command}", "Common options")))
     assert options <= described
+
+
+def test_every_metric_of_watch_is_described():
+    names = {*watch_metrics.GAUGES, watch_metrics.PAYLOAD, watch_metrics.DIFFERENCES, f"{watch_metrics.LOSSES}_total"}
+    assert names == {name for name in table_rows("docs/tools.md", "pyrtr watch") if name.startswith("pyrtr_")}
 
 
 def test_every_target_of_make_is_described():

@@ -201,7 +201,7 @@ HOSTILE = {
     "half a response": (RESPONSE + PREFIX, "no whole answer within 0.5 s: 20 octets of payload came"),
     "nothing": (b"", "no whole answer within 0.5 s: none was begun"),
     "half a header": (RESPONSE[:5], "no whole answer within 0.5 s: none was begun"),
-    "HTTP": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "version 72"),
+    "HTTP": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "expected 8..65535"),
 }
 
 
