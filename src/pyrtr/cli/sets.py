@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrtr.cli.writers import vrp_fields
-from pyrtr.payload.delta import Delta, difference
+from pyrtr.payload.delta import AspaChange, Delta, difference
 from pyrtr.payload.order import Rows
 from pyrtr.payload.table import Anchors, Facts, PayloadTable
 from pyrtr.session.router import Held
@@ -83,7 +83,7 @@ class Comparison:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """How many differences there are, by what happens and the kind of payload."""
-        delta, aspas = self.delta, [_aspa_action(*change) for change in self._aspas()]
+        delta, aspas = self.delta, [_aspa_action(change) for change in self.delta.aspas]
         return {
             "withdrawn": {
                 "vrps": len(delta.ipv4.withdraw) + len(delta.ipv6.withdraw),
@@ -124,18 +124,14 @@ class Comparison:
         ):
             for key in keys:
                 yield {"action": action, "kind": "router_key", "asn": key.asn, "ski": key.ski.hex()}
-        for customer, old, new in self._aspas():
-            yield {
-                "action": _aspa_action(customer, old, new),
-                "kind": "aspa",
-                "customer_asn": customer,
-                "old_provider_asns": list(old),
-                "new_provider_asns": list(new),
-            }
-
-    def _aspas(self) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         for change in self.delta.aspas:
-            yield change.customer_asn, change.old_provider_asns, change.new_provider_asns
+            yield {
+                "action": _aspa_action(change),
+                "kind": "aspa",
+                "customer_asn": change.customer_asn,
+                "old_provider_asns": list(change.old_provider_asns),
+                "new_provider_asns": list(change.new_provider_asns),
+            }
 
 
 def worded(change: Change) -> str:
@@ -152,8 +148,10 @@ def worded(change: Change) -> str:
             return f"{sign} ASPA of AS{change['customer_asn']}: " + " -> ".join(filter(None, (old, new)))
 
 
-def _aspa_action(_customer: int, old: tuple[int, ...], new: tuple[int, ...]) -> str:
-    return "replace" if old and new else "announce" if new else "withdraw"
+def _aspa_action(change: AspaChange) -> str:
+    if not change.old_provider_asns:
+        return "announce"
+    return "replace" if change.new_provider_asns else "withdraw"
 
 
 def _vrp_changes(action: str, side: Side, rows: Rows) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from tests.examples import aspa, key, vrp
 from tests.property.strategies import payload_lists
 
 from pyrtr.cli.sets import Comparison, Side, not_compared, worded
+from pyrtr.payload.order import vrps_of
 from pyrtr.payload.serial import State
 from pyrtr.payload.table import Facts, PayloadTable, endless
 from pyrtr.payload.values import VRP, Aspa, RouterKey
@@ -66,8 +67,6 @@ def test_each_difference_is_told_once(old, new):
 
 
 def values(side: Side) -> list[object]:
-    from pyrtr.payload.order import vrps_of
-
     return [*vrps_of(side.table.ipv4), *vrps_of(side.table.ipv6), *side.table.router_keys, *side.table.aspas]
 
 
