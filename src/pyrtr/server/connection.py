@@ -226,6 +226,7 @@ class Connection(asyncio.Protocol):
         else:
             self.delta_sync_s = seconds
         self._perform(self.session.responded(self._publisher.current, self._loop.time()))
+        self._registry.synced(self)
 
     def _close(self, reason: str, *, abort: bool) -> None:
         self.close_reason = self.close_reason or reason

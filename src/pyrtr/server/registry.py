@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 
 from pyrtr.server.advice import Advice
 from pyrtr.server.connection import Connection, Transport
@@ -23,6 +24,14 @@ MAX_SLICE_BYTES = 2**20
 MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
+
+
+class Happening(StrEnum):
+    """What those who listen are told of a router."""
+
+    CONNECTED = "connected"
+    SYNCED = "synced"
+    LEFT = "left"
 
 
 class Registry:
@@ -48,6 +57,7 @@ class Registry:
         self.refusals = Refusals()
         self._is_open = True
         self._advice = Advice()
+        self._listeners: list[Callable[[Happening, Connection], None]] = []
         self._lowest = lowest
         self._highest = highest
         self._is_empty = asyncio.Event()
@@ -59,11 +69,16 @@ class Registry:
         highest = self.limits.highest_version(peer.address, self._highest)
         return Connection(self, CacheSession(self._lowest, highest), transport, peer, left)
 
+    def subscribe(self, listener: Callable[[Happening, Connection], None]) -> None:
+        """Call `listener` whenever a router comes, has been sent a whole response, or goes; it has to be quick."""
+        self._listeners.append(listener)
+
     def add(self, connection: Connection) -> None:
         """The router is connected."""
         self.accepted_count += 1
         self.connections.add(connection)
         self._is_empty.clear()
+        self._tell(Happening.CONNECTED, connection)
         if not self._is_open:  # its handshake was under way
             asyncio.get_running_loop().call_soon(connection.leave, None)
 
@@ -73,8 +88,13 @@ class Registry:
             self.connections.remove(connection)
             self.totals.update(tally(connection))
             self._advice.ended(connection, connection.peer.address, time.time() - connection.connected_at)
+            self._tell(Happening.LEFT, connection)
         if not self.connections:
             self._is_empty.set()
+
+    def synced(self, connection: Connection) -> None:
+        """The router has been sent a whole response."""
+        self._tell(Happening.SYNCED, connection)
 
     def slice_bytes(self, connection: Connection) -> int:
         """How much of an image a router may be handed at once.
@@ -104,6 +124,10 @@ class Registry:
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(sorted(self.connections, key=lambda connection: connection.connected_at))
+
+    def _tell(self, happening: Happening, connection: Connection) -> None:
+        for listener in self._listeners:
+            listener(happening, connection)
 
     def _published(self) -> None:
         self._notify(list(self.connections))
