@@ -3,7 +3,7 @@
 import { byId, empty, h, svg, table } from "./dom.js";
 import { number, plural } from "./format.js";
 
-const HEIGHT = 150;
+const HEIGHT = 160;
 const MARGIN = { top: 10, right: 10, bottom: 22, left: 62 };
 const BUCKETS = 48;
 const HOUR_MS = 3600000;
@@ -107,13 +107,17 @@ function churnChart(buckets, time, width) {
     const x = frame.left + place * step + Math.min(1, step / 8);
     const wide = Math.max(1, step - Math.min(2, step / 4));
     return [
-      bucket.announced > 0 && svg("rect", { class: "came", x, width: wide, y: frame.y(bucket.announced), height: Math.max(1, frame.y(0) - frame.y(bucket.announced)) }),
-      bucket.withdrawn > 0 && svg("rect", { class: "went", x, width: wide, y: frame.y(0), height: Math.max(1, frame.y(-bucket.withdrawn) - frame.y(0)) }),
+      bucket.announced > 0 && svg("rect", { class: "came", x, width: wide, y: frame.y(bucket.announced), height: Math.max(1, frame.y(0) - frame.y(bucket.announced)) }, hint(bucket)),
+      bucket.withdrawn > 0 && svg("rect", { class: "went", x, width: wide, y: frame.y(0), height: Math.max(1, frame.y(-bucket.withdrawn) - frame.y(0)) }, hint(bucket)),
     ];
   });
   const text = `${number(announced)} came, ${number(withdrawn)} went`;
   return figure("Changes", text, `Changes in the time shown: ${text}`, frame, [...bars, svg("path", { class: "zero", d: `M${frame.left} ${frame.y(0)}H${frame.right}` })], "both");
 }
+
+const hint = (bucket) => svg("title", {}, `From ${utc(bucket.at)} on: ${number(bucket.announced)} came, ${number(bucket.withdrawn)} went`);
+
+const utc = (at) => new Date(at).toISOString().slice(0, 16).replace("T", " ");
 
 function figure(name, value, label, frame, marks, kind = "") {
   return h("figure", { class: `chart ${kind}` },
@@ -148,11 +152,11 @@ class Frame {
 
 const tenth = (value) => Math.round(value * 10) / 10;
 
-/** Round whole numbers within a range, three or so. */
+/** Round whole numbers within a range: two to five. */
 function ticks(low, high) {
-  const rough = (high - low) / 3;
-  const power = 10 ** Math.floor(Math.log10(Math.max(rough, 1)));
-  const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? power);
+  const power = 10 ** Math.floor(Math.log10(Math.max(high - low, 1)));
+  const steps = [1, 0.5, 0.2, 0.1].map((factor) => factor * power).filter((step) => step >= 1);
+  const step = steps.find((size) => Math.floor(high / size) - Math.ceil(low / size) >= 1) ?? 1;
   const values = [];
   for (let value = Math.ceil(low / step) * step; value <= high; value += step) values.push(value);
   return values;
@@ -173,7 +177,7 @@ function timeTicks(time, inner) {
 
 function churnTable(buckets) {
   const columns = [
-    { name: "From (UTC)", cell: (bucket) => new Date(bucket.at).toISOString().slice(0, 16).replace("T", " ") },
+    { name: "From (UTC)", cell: (bucket) => utc(bucket.at) },
     { name: "Serials", kind: "number", cell: (bucket) => number(bucket.serials) },
     { name: "Came", kind: "number", cell: (bucket) => number(bucket.announced) },
     { name: "Went", kind: "number", cell: (bucket) => number(bucket.withdrawn) },

@@ -11,15 +11,15 @@ const STATES = {
 };
 
 const COLUMNS = [
-  { name: "Router", key: (router) => addressKey(router.client), cell: routerCell },
+  { name: "Router", kind: "address", key: (router) => addressKey(router.client), cell: routerCell },
   { name: "Holds", key: (router) => router.behind_s ?? Infinity, cell: stateCell },
   { name: "Serial", kind: "number", key: (router) => router.serial ?? -1, cell: (router) => (router.serial === null ? "–" : String(router.serial)) },
   { name: "Version", kind: "wide", key: (router) => router.version ?? "", cell: (router) => router.version ?? "–" },
   { name: "Transport", kind: "wide", key: (router) => router.transport, cell: (router) => router.transport.toUpperCase() },
-  { name: "Connected", kind: "wide", key: (router) => router.connected_since, cell: (router) => moment(router.connected_since) },
+  { name: "Connected", kind: "date wide", key: (router) => router.connected_since, cell: (router) => moment(router.connected_since) },
   { name: "Last sync", kind: "number wide", key: (router) => lastSync(router) ?? -1, cell: (router) => span(lastSync(router)) },
   { name: "Sent", kind: "number wide", key: (router) => router.bytes.sent, cell: (router) => bytes(router.bytes.sent) },
-  { name: "Last error", kind: "error wide", key: (router) => errorText(router) ?? "", cell: (router) => errorText(router) ?? "none" },
+  { name: "Last error", kind: "error wide", key: (router) => errorText(router) ?? "", cell: (router) => errorText(router) ?? "–" },
 ];
 
 const lastSync = (router) => router.last_sync_s.delta ?? router.last_sync_s.full;
@@ -31,7 +31,7 @@ const addressKey = (client) => client.replace(/\d+/g, (digits) => digits.padStar
 
 function routerCell(router) {
   return [
-    h("code", {}, router.client),
+    h("code", {}, router.client.split(/(?<=:)/).flatMap((piece) => [piece, h("wbr")])),
     h("span", { class: "narrow meta" }, [router.version ?? "no version yet", router.transport.toUpperCase()].join(" · ")),
     router.last_error && h("span", { class: "narrow meta error" }, errorText(router)),
   ];

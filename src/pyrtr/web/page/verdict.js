@@ -7,7 +7,6 @@ import { clock, duration, moment, plural, shortDuration } from "./format.js";
 const ADVICE = [
   [/^no data to serve/, "Has the validator written its file, and does LOCATION name it? `pyrtr check FILE` says what is wrong with a file. Routers are told to try again later meanwhile."],
   [/^no router is served/, "Look at the other pyRTR. This one serves again as soon as the two agree."],
-  [/^a load is held back/, "See below: accept it if the loss is real, else mend the source."],
   [/^the data is stale/, "Look at the validator: it has written nothing new since. Routers keep what they have."],
   [/^the data was stale and is withdrawn/, "Look at the validator: routers hold nothing from here until there is newer data."],
   [/SLURM files/, "Mend the file that is named; `pyrtr check FILE` says what is wrong with it."],
@@ -66,7 +65,8 @@ function put(id, text) {
 
 export function showFindings(status) {
   const list = byId("findings");
-  const findings = [...status.reasons.map((text) => ["bad", text]), ...status.warnings.map((text) => ["warn", text])];
+  const reasons = status.reasons.filter((text) => !(status.held && text.startsWith("a load is held back"))); // told below
+  const findings = [...reasons.map((text) => ["bad", text]), ...status.warnings.map((text) => ["warn", text])];
   list.hidden = findings.length === 0;
   list.replaceChildren(...findings.map(([tone, text]) => {
     const advice = ADVICE.find(([pattern]) => pattern.test(text))?.[1];
