@@ -8,6 +8,7 @@ PyrtrError
 │   └── SlurmError          SLURM files can't be used, and there are none from before: the source may be good
 ├── StoreError       a file of the state folder that can't be written, or is damaged
 │   └── UnavailableError    it may be good, and can't be read now
+├── ProblemError     a request over HTTP that can't be answered as it was meant (in `pyrtr.web.api.errors`)
 └── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
 """
 

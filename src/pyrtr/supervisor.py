@@ -114,6 +114,7 @@ async def _serve(settings: Settings) -> None:
             doors=doors,
             started_at=time.time(),
         )
+        stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))
         get_logger().info(
             "started",

@@ -103,6 +103,8 @@ class Ledger:
                 serial=current.serial,
                 table=current.stored.table,
                 content=current.content,
+                path=current.table_path,
+                digest=current.stored.digest,
                 history=current.history,
                 published_at=current.published_at,
                 metadata=current.metadata,
@@ -113,6 +115,11 @@ class Ledger:
     def refresh(self) -> None:
         """The current one tells routers nothing new: exchange what lies behind it without waking them."""
         assert self.current is not None
+        current = self.current
         self._publisher.current = dataclasses.replace(
-            self._publisher.current, table=self.current.stored.table, metadata=self.current.metadata
+            self._publisher.current,
+            table=current.stored.table,
+            path=current.table_path,
+            digest=current.stored.digest,
+            metadata=current.metadata,
         )

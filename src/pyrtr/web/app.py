@@ -7,9 +7,11 @@ from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
 from pyrtr.web import changes, clients, copies, exposition, generation, health
+from pyrtr.web.api import payload, problems
+from pyrtr.web.api.errors import ProblemError
+from pyrtr.web.api.problems import refusal
 from pyrtr.web.context import Context
 from pyrtr.web.limits import Limits
-from pyrtr.web.replies import json_reply
 
 __all__ = ["Context", "create_app"]
 
@@ -22,9 +24,10 @@ PATHS = (
 def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
-    for group in (clients, copies, generation, health, exposition, changes):
+    for group in (clients, copies, generation, health, exposition, changes, payload):
         app.include_router(group.routes(context))
     app.add_middleware(Limits)
+    app.add_exception_handler(ProblemError, problems.answer)
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(Exception, _fail)
     return app
@@ -33,17 +36,18 @@ def create_app(context: Context) -> FastAPI:
 def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = printable(request.url.path)
+    headers = {}
     match error.status_code:
         case 404:
-            return json_reply({"error": f"{path} does not exist: expected {', '.join(PATHS)}"}, 404)
+            text = f"{path} does not exist: expected {', '.join(PATHS)}"
         case 405:
-            allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-            text = f"{printable(request.method)} is not allowed on {path}: expected {allowed}"
-            return json_reply({"error": text}, 405, {"allow": allowed})
-        case status:
-            return json_reply({"error": str(error.detail)}, status)
+            headers["allow"] = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
+            text = f"{printable(request.method)} is not allowed on {path}: expected {headers['allow']}"
+        case _:
+            text = str(error.detail)
+    return refusal(request.url.path, text, error.status_code, headers)
 
 
-def _fail(_request: Request, _error: Exception) -> Response:
+def _fail(request: Request, _error: Exception) -> Response:
     # What happened is raised again after this, and logged with its traceback.
-    return json_reply({"error": "the answer can't be made: the log says why"}, 500)
+    return refusal(request.url.path, "the answer can't be made: the log says why", 500)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyrtr.compiler.updater import Updater
 from pyrtr.server.doors import Doors
@@ -10,6 +10,7 @@ from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener
 from pyrtr.settings import Settings
+from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import Version
 
 
@@ -26,6 +27,7 @@ class Context:
         listener: accepts routers; None where there is no RTR server.
         doors: by which transports they come in; None as above.
         started_at: Unix time.
+        lookup: makes heavy answers.
     """
 
     publisher: Publisher
@@ -37,6 +39,7 @@ class Context:
     listener: Listener | None
     started_at: float
     doors: Doors | None = None
+    lookup: Lookup = field(default_factory=Lookup)
 
     @property
     def versions(self) -> tuple[Version, ...]:
