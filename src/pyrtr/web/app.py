@@ -6,8 +6,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
-from pyrtr.web import changes, clients, copies, exposition, generation, health
-from pyrtr.web.api import payload, problems
+from pyrtr.web import changes, clients, copies, exposition, generation, health, page
+from pyrtr.web.api import events, payload, problems, status
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.api.problems import refusal
 from pyrtr.web.context import Context
@@ -16,7 +16,7 @@ from pyrtr.web.limits import Limits
 __all__ = ["Context", "create_app"]
 
 PATHS = (
-    "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
+    "/", "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
     "/healthz", "/readyz", "/metrics", "/api/v1/accept",
 )  # fmt: skip
 
@@ -24,8 +24,9 @@ PATHS = (
 def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
-    for group in (clients, copies, generation, health, exposition, changes, payload):
+    for group in (clients, copies, generation, health, exposition, changes, payload, status, events):
         app.include_router(group.routes(context))
+    app.include_router(page.routes())
     app.add_middleware(Limits)
     app.add_exception_handler(ProblemError, problems.answer)
     app.add_exception_handler(HTTPException, _refuse)

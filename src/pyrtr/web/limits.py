@@ -19,6 +19,8 @@ MAX_BODY_BYTES = 4096
 MAX_UNDER_WAY = 64
 MAX_TABLES_UNDER_WAY = 4
 _TABLES = ("/copies", "/generation/table")
+# Lasts as long as somebody reads it, costs nothing meanwhile, and has a limit of its own.
+_STREAM = "/api/v1/events"
 
 
 class Limits:
@@ -34,6 +36,9 @@ class Limits:
         refusal = self._refusal(scope["headers"], is_table=is_table)
         if refusal is not None:
             await refusal(scope, receive, send)
+            return
+        if scope["path"] == _STREAM:
+            await self._app(scope, receive, send)
             return
         self._under_way[is_table] += 1
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from pyrtr.web.api.tags import is_known, not_modified
 from pyrtr.web.replies import METHODS
 
 FOLDER = Path(__file__).with_name("page")
@@ -60,7 +61,6 @@ class _File:
 
     def reply(self, request: Request) -> Response:
         headers = HEADERS | {"etag": self.tag}
-        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-        if self.tag in known:
-            return Response(status_code=304, headers=headers)
+        if is_known(request, self.tag):
+            return not_modified(headers)
         return Response(self.body, headers=headers, media_type=self.media_type)

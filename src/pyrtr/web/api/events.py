@@ -1,13 +1,14 @@
 """`/api/v1/events`: what happens, told as it happens (server-sent events, HTML Living Standard §9.2).
 
-    event        data                                                   when
-    status       what `/api/v1/status` answers                          at first, and when the verdict or a held load changes
-    generation   {"serial", "time", "counts", "changes"}                another serial is published
-    router       {"event", "client", "version", "transport", "serial"}  one comes ("connected"), has been sent a whole
-                                                                        response ("synced"), or goes ("left")
-    routers      {"connected", "synced", "left"}                        how many did, beyond MAX_ROUTERS_PER_TURN
-    source       {"location", "ok", "error"}                            a location was looked at
-    lost         {}                                                     this listener reads too slowly: ask for it all again
+    event       data                                                   when
+    status      what `/api/v1/status` answers                          at first, and when the verdict changes, or whether
+                                                                       a load is held back
+    generation  {"serial", "time", "counts", "changes"}                another serial is published
+    router      {"event", "client", "version", "transport", "serial"}  one comes ("connected"), has been sent a whole
+                                                                       response ("synced"), or goes ("left")
+    routers     {"connected", "synced", "left"}                        as many more have, beyond MAX_ROUTERS_PER_TURN
+    source      {"location", "ok", "error"}                            a location was looked at
+    lost        {}                                                     this listener reads too slowly: ask for all anew
 
 Generations are told at once, the rest in turns of `TURN_S`: of a router to which several things happened within one,
 the last is told. While nobody listens nothing is made.
@@ -16,11 +17,10 @@ the last is told. While nobody listens nothing is made.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Hashable
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -29,7 +29,11 @@ from fastapi.responses import StreamingResponse
 from pyrtr.logs import printable
 from pyrtr.server.connection import Connection
 from pyrtr.server.registry import Happening
+from pyrtr.web.api.errors import ProblemError
+from pyrtr.web.api.parameters import Query
+from pyrtr.web.api.status import describe_status
 from pyrtr.web.context import Context
+from pyrtr.web.lookup.client import RETRY_AFTER
 from pyrtr.web.replies import METHODS, iso_time
 from pyrtr.web.verdict import condition
 
@@ -44,18 +48,19 @@ KEEP_ALIVE_S = 15.0
 # How soon a browser comes back when the connection is lost.
 RETRY_MS = 3000
 
-Status = Callable[[], Awaitable[object]]
 
-
-def routes(context: Context, status: Status) -> APIRouter:
-    """The endpoint; `status` makes what `/api/v1/status` answers."""
+def routes(context: Context) -> APIRouter:
+    """The endpoint."""
     router = APIRouter()
-    feed = Feed(context, status)
+    feed = Feed(context)
 
     @router.api_route("/api/v1/events", methods=METHODS)
     async def events(request: Request) -> Response:
+        Query(request)
         if feed.is_full:
-            raise Refusal
+            raise ProblemError(
+                503, f"{MAX_LISTENERS} listen already, which is the limit: try again later", headers=RETRY_AFTER
+            )
         content = iter(()) if request.method == "HEAD" else feed.listen()
         # Buffering proxies would keep what happens to themselves until there is more of it.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -93,9 +98,8 @@ class _Listener:
 class Feed:
     """Tells those who listen what happens."""
 
-    def __init__(self, context: Context, status: Status) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._status = status
         self._listeners: set[_Listener] = set()
         self._watching: asyncio.Task[None] | None = None
         self._serial: int | None = None
@@ -118,7 +122,7 @@ class Feed:
             self._begin()
         self._listeners.add(listener)
         try:
-            yield b"retry: %d\n\n" % RETRY_MS + _message("status", await self._status())
+            yield b"retry: %d\n\n" % RETRY_MS + _message("status", await describe_status(self._context))
             while True:
                 yield await listener.take()
         finally:
@@ -154,7 +158,7 @@ class Feed:
             "serial": published.serial,
             "time": iso_time(published.published_at),
             "counts": published.table.counts,
-            "changes": steps[-1].delta.change_count if is_next else None,
+            "changes": len(steps[-1].delta) if is_next else None,
         }
         self._tell("generation", summary)
 
@@ -176,7 +180,7 @@ class Feed:
             verdict = self._current_verdict()
             if verdict != self._verdict:
                 self._verdict = verdict
-                self._tell("status", await self._status())
+                self._tell("status", await describe_status(self._context))
 
     def _tell_routers(self) -> None:
         routers, self._routers = self._routers, {}
@@ -205,7 +209,7 @@ class Feed:
 
     def _current_looks(self) -> dict[str, Hashable]:
         statuses = [place.status for place in self._context.loader.places]
-        return {status.location: (status.last_attempt, status.last_success, status.error) for status in statuses}
+        return {status.location: (status.success_count, status.failure_count, status.error) for status in statuses}
 
     def _current_verdict(self) -> Hashable:
         """What the verdict follows from, without the times that pass by themselves."""

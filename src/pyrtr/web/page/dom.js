@@ -38,6 +38,6 @@ export const scrolled = (label, child) => h("div", { class: "scroll", tabindex: 
 export const empty = (title, text) => h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", {}, text));
 
 /** What is said where a part could not be had. */
-export const failure = (what, error) => h("p", { class: "failure" }, `${what} can't be shown: ${error.message}`);
+export const failure = (what, error) => h("p", { class: "failure" }, `${what} can't be shown: ${error.message}.`);
 
 export const badge = (tone, text) => h("span", { class: "badge", "data-tone": tone }, text);

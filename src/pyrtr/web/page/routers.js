@@ -70,7 +70,7 @@ export class Routers {
     this.rest = h("div", { class: "pages" }, this.count, this.before, this.after);
     this.table = scrolled("Routers", h("table", { class: "routers" }, h("caption", { class: "unseen" }, "Connected routers"), h("thead", {}, h("tr", {}, this.heads)), this.body));
     byId("router-table").replaceChildren(this.tools, this.table, this.rest);
-    this.none = empty("No router is connected", "Point one at this machine; the addresses are below, under Sources. It appears here within a second.");
+    this.none = empty("No router is connected", "Point one at this machine: the settings HOST and RTR_PORT say where it listens. It appears here within a second.");
     byId("router-table").append(this.none);
     this.show([]);
   }

@@ -53,8 +53,8 @@ export class Search {
     if (query === null) {
       return this.put(empty("That is no prefix and no AS number", "Examples: 192.0.2.0/24, 2001:db8::1, AS64496, or AS64496 192.0.2.0/24."));
     }
-    const parts = await Promise.all(partsOf(query));
-    if (asked === this.asked) this.put(...parts);
+    const parts = await Promise.allSettled(partsOf(query));
+    if (asked === this.asked) this.put(...parts.filter(isNew).map(({ value, reason }) => value ?? failure("This", reason)));
   }
 
   put(...parts) {
@@ -68,24 +68,23 @@ function partsOf(query) {
   return [...first, covered(query), historyOf({ prefix: query.prefix }, query.prefix)];
 }
 
+/** Whether it came to something, or failed otherwise than all before it. */
+const isNew = (part, place, parts) => parts.findIndex((other) => other.reason?.message === part.reason?.message) === place || !part.reason;
+
 const part = (title, ...children) => h("section", { class: "part" }, h("h3", {}, title), ...children);
 
 /** The verdict of RFC 6811 on one route, and the VRPs that decided. */
 async function validity({ prefix, asn: origin }) {
-  try {
-    const [{ validated_route: found }, vrps] = await Promise.all([
-      get(`validity?${parameters({ asn: asn(origin), prefix })}`),
-      get(`vrps?${parameters({ prefix, match: "covering", limit: LIMIT })}`),
-    ]);
-    const { state, description } = found.validity;
-    const [tone, word] = STATES[state];
-    return part("Would a router accept it?",
-      h("p", { class: "outcome", "data-tone": tone }, h("strong", {}, word), h("span", {}, h("code", {}, `${found.route.origin_asn} ${found.route.prefix}`), ` ${why(found.validity, description)}`)),
-      vrps.items.length > 0 ? vrpTable(`VRPs that cover ${found.route.prefix}`, vrps.items, (vrp) => meaning(vrp, found.route.prefix, origin)) : null,
-      ...more(vrps));
-  } catch (error) {
-    return failure("The verdict", error);
-  }
+  const [{ validated_route: found }, vrps] = await Promise.all([
+    get(`validity?${parameters({ asn: asn(origin), prefix })}`),
+    get(`vrps?${parameters({ prefix, match: "covering", limit: LIMIT })}`),
+  ]);
+  const { state, description } = found.validity;
+  const [tone, word] = STATES[state];
+  return part("Would a router accept it?",
+    h("p", { class: "outcome", "data-tone": tone }, h("strong", {}, word), h("span", {}, h("code", {}, `${found.route.origin_asn} ${found.route.prefix}`), ` ${why(found.validity, description)}`)),
+    vrps.items.length > 0 ? vrpTable(`VRPs that cover ${found.route.prefix}`, vrps.items, (vrp) => meaning(vrp, found.route.prefix, origin)) : null,
+    ...more(vrps));
 }
 
 function why({ state, reason }, description) {
@@ -105,63 +104,43 @@ function meaning(vrp, prefix, origin) {
 }
 
 async function covering({ prefix }) {
-  try {
-    const vrps = await get(`vrps?${parameters({ prefix, match: "covering", limit: LIMIT })}`);
-    if (vrps.items.length === 0) return part("Who may announce it?", empty("No VRP covers it", `Every AS that announces ${prefix} is "not found": no ROA says who may.`));
-    return part("Who may announce it?", vrpTable(`VRPs that cover ${prefix}`, vrps.items, (vrp) => meaning(vrp, prefix, null)), ...more(vrps));
-  } catch (error) {
-    return failure("What covers it", error);
-  }
+  const vrps = await get(`vrps?${parameters({ prefix, match: "covering", limit: LIMIT })}`);
+  if (vrps.items.length === 0) return part("Who may announce it?", empty("No VRP covers it", `Every AS that announces ${prefix} is "not found": no ROA says who may.`));
+  return part("Who may announce it?", vrpTable(`VRPs that cover ${prefix}`, vrps.items, (vrp) => meaning(vrp, prefix, null)), ...more(vrps));
 }
 
 /** More specific ones, unless there are none. */
 async function covered({ prefix }) {
-  try {
-    const vrps = await get(`vrps?${parameters({ prefix, match: "covered", limit: LIMIT })}`);
-    const items = vrps.items.filter((vrp) => vrp.prefix !== prefix);
-    return items.length === 0 ? "" : part("Within it", vrpTable(`VRPs within ${prefix}`, items), ...more(vrps));
-  } catch (error) {
-    return failure("What is within it", error);
-  }
+  const vrps = await get(`vrps?${parameters({ prefix, match: "covered", limit: LIMIT })}`);
+  const items = vrps.items.filter((vrp) => vrp.prefix !== prefix);
+  return items.length === 0 ? "" : part("Within it", vrpTable(`VRPs within ${prefix}`, items), ...more(vrps));
 }
 
 async function vrpsOf({ asn: origin }) {
-  try {
-    const vrps = await get(`vrps?${parameters({ asn: origin, limit: LIMIT })}`);
-    const title = `What AS${origin} may announce`;
-    if (vrps.items.length === 0) return part(title, empty("No VRP", `No ROA names AS${origin} as an origin.`));
-    return part(title, vrpTable(`VRPs of AS${origin}`, vrps.items), ...more(vrps));
-  } catch (error) {
-    return failure("Its VRPs", error);
-  }
+  const vrps = await get(`vrps?${parameters({ asn: origin, limit: LIMIT })}`);
+  const title = `What AS${origin} may announce`;
+  if (vrps.items.length === 0) return part(title, empty("No VRP", `No ROA names AS${origin} as an origin.`));
+  return part(title, vrpTable(`VRPs of AS${origin}`, vrps.items), ...more(vrps));
 }
 
 async function aspaOf({ asn: customer }) {
   const title = `Providers of AS${customer}`;
-  try {
-    const { items } = await get(`aspas?${parameters({ customer, limit: 1 })}`);
-    if (items.length === 0) return part(title, empty("No ASPA", `AS${customer} has not said who its providers are.`));
-    const [aspa] = items;
-    const isNone = aspa.provider_asns.length === 1 && aspa.provider_asns[0] === 0;
-    return part(title, isNone
-      ? h("p", {}, `AS${customer} says that it has no provider (AS0).`)
-      : h("ul", { class: "chips" }, aspa.provider_asns.map((provider) => h("li", {}, h("a", { href: link(asn(provider)) }, asn(provider))))),
-      h("p", { class: "aside" }, "Until ", aspa.expires ? moment(aspa.expires) : "it is withdrawn"));
-  } catch (error) {
-    return failure("Its ASPA", error);
-  }
+  const { items } = await get(`aspas?${parameters({ customer, limit: 1 })}`);
+  if (items.length === 0) return part(title, empty("No ASPA", `AS${customer} has not said who its providers are.`));
+  const [aspa] = items;
+  const isNone = aspa.provider_asns.length === 1 && aspa.provider_asns[0] === 0;
+  return part(title, isNone
+    ? h("p", {}, `AS${customer} says that it has no provider (AS0).`)
+    : h("ul", { class: "chips" }, aspa.provider_asns.map((provider) => h("li", {}, h("a", { href: link(asn(provider)) }, asn(provider))))),
+    h("p", { class: "aside" }, "Until ", aspa.expires ? moment(aspa.expires) : "it is withdrawn"));
 }
 
 async function historyOf(query, name) {
-  try {
-    const { items, next, reaches_back_to: start } = await get(`changes?${parameters({ ...query, limit: LIMIT })}`);
-    const back = start ? ` The history reaches back ${duration((Date.now() - Date.parse(start)) / 1000)}.` : "";
-    if (items.length === 0) return part("How it came to be", empty("Nothing has changed", `Nothing that touches ${name} came or went.${back}`));
-    return part("How it came to be", changeTable(`Changes that touch ${name}, newest first`, items, { isDated: true }),
-      h("p", { class: "aside" }, next ? `The last ${number(items.length)} changes.${back}` : `${plural(items.length, "change")}.${back}`));
-  } catch (error) {
-    return failure("Its history", error);
-  }
+  const { items, next, reaches_back_to: start } = await get(`changes?${parameters({ ...query, limit: LIMIT })}`);
+  const back = start ? ` The history reaches back ${duration((Date.now() - Date.parse(start)) / 1000)}.` : "";
+  if (items.length === 0) return part("How it came to be", empty("Nothing has changed", `Nothing that touches ${name} came or went.${back}`));
+  return part("How it came to be", changeTable(`Changes that touch ${name}, newest first`, items, { isDated: true }),
+    h("p", { class: "aside" }, next ? `The last ${number(items.length)} changes.${back}` : `${plural(items.length, "change")}.${back}`));
 }
 
 const more = ({ items, total, next }) => (next ? [h("p", { class: "aside" }, `The first ${number(items.length)}${total ? ` of ${number(total)}` : ""}.`)] : []);
