@@ -44,9 +44,9 @@ class Verdict:
     """What a table says of a route, and the VRPs that say so: all that cover its prefix (RFC 6811 §2).
 
     Attributes:
-        matched: those of its origin whose max length allows its prefix.
-        unmatched_as: those of another origin, and of AS 0, which no route has (RFC 6483 §4).
-        unmatched_length: those of its origin whose max length is too short.
+        matched: those whose max length allows its prefix, and whose ASN is its origin.
+        unmatched_as: those whose max length allows its prefix, of other ASNs; of AS 0 always.
+        unmatched_length: those whose max length does not allow its prefix, of any ASN.
     """
 
     matched: Places
@@ -85,14 +85,14 @@ def validate(rows: Rows, prefix: Network, asn: int) -> Verdict:
     Args:
         rows: see `rows_for`.
         prefix: of the route.
-        asn: its origin; AS 0 is none that a route can have, and is valid by no VRP.
+        asn: its origin.
     """
     places = _covering(rows, prefix)
     matrix = octets(rows)[places]
-    # RFC 6811 §2: "no VRP with AS number 0 can match any route"
+    # RFC 6811 §2: "No Route can be matched by a VRP whose AS number is zero"
     is_origin = (matrix[:, -4:] == np.frombuffer(asn.to_bytes(4), np.uint8)).all(axis=1) & (asn != 0)
     is_allowed = matrix[:, -6] >= prefix.prefixlen
-    return Verdict(places[is_origin & is_allowed], places[~is_origin], places[is_origin & ~is_allowed])
+    return Verdict(places[is_allowed & is_origin], places[is_allowed & ~is_origin], places[~is_allowed])
 
 
 def span(rows: Rows, prefix: Network) -> int:

@@ -59,13 +59,13 @@ def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]
         "sessions": {version.name: published.session_ids[version][0] for version in context.versions},
         "serials": {version.name: published.serial if published.is_ready else None for version in context.versions},
         "published": iso_time(published_at),
-        "source": _source(status, context.loader.agenda.age_s(now)),
-        "locations": [_location(place, now) for place in context.loader.places],
-        "slurm": _slurm(context.loader.slurm.status),
+        "source": describe_source(status, context.loader.agenda.age_s(now)),
+        "locations": [describe_location(place, now) for place in context.loader.places],
+        "slurm": describe_slurm(context.loader.slurm.status),
     }
 
 
-def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
+def describe_source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
     """The source. What a good look found stays there while later ones fail."""
     source: dict[str, object] = {
         "location": printable(status.location),
@@ -89,7 +89,7 @@ def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
     }
 
 
-def _location(place: Located, now: float) -> dict[str, object]:
+def describe_location(place: Located, now: float) -> dict[str, object]:
     """One location of the source."""
     status, built_at = place.status, place.built_at
     return {
@@ -110,7 +110,7 @@ def _location(place: Located, now: float) -> dict[str, object]:
     }
 
 
-def _slurm(status: SlurmStatus) -> dict[str, object]:
+def describe_slurm(status: SlurmStatus) -> dict[str, object]:
     """The SLURM files: where they are, and what each of them removed and added."""
     names = sorted(status.filtered.keys() | status.added.keys())
     return {

@@ -29,15 +29,12 @@ from fastapi.responses import StreamingResponse
 from pyrtr.logs import printable
 from pyrtr.server.connection import Connection
 from pyrtr.server.registry import Happening
-from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.api.parameters import Query
 from pyrtr.web.api.status import describe_status
 from pyrtr.web.context import Context
-from pyrtr.web.lookup.client import RETRY_AFTER
 from pyrtr.web.replies import METHODS, iso_time
 from pyrtr.web.verdict import condition
 
-MAX_LISTENERS = 64
 # What waits for one listener. Who is further behind than a busy minute is better served by asking anew.
 MAX_WAITING = 256
 TURN_S = 0.5
@@ -57,10 +54,6 @@ def routes(context: Context) -> APIRouter:
     @router.api_route("/api/v1/events", methods=METHODS)
     async def events(request: Request) -> Response:
         Query(request)
-        if feed.is_full:
-            raise ProblemError(
-                503, f"{MAX_LISTENERS} listen already, which is the limit: try again later", headers=RETRY_AFTER
-            )
         content = iter(()) if request.method == "HEAD" else feed.listen()
         # Buffering proxies would keep what happens to themselves until there is more of it.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -109,11 +102,6 @@ class Feed:
         self._more_routers: Counter[Happening] = Counter()
         context.publisher.subscribe(self._published)
         context.registry.subscribe(self._router)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody else may listen."""
-        return len(self._listeners) >= MAX_LISTENERS
 
     async def listen(self) -> AsyncIterator[bytes]:
         """What happens from now on, for as long as somebody reads it."""

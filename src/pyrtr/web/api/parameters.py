@@ -18,7 +18,7 @@ from pyrtr.web.api.errors import ProblemError
 
 # What is told of a value that is refused.
 _TOLD = 80
-_ASN = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE | re.ASCII)
+ASN_TEXT = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE | re.ASCII)
 _PREFIX = re.compile(r"[0-9a-f:.]{2,45}(?:/[0-9]{1,3})?", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile("[0-9]{1,10}", re.ASCII)
 
@@ -42,6 +42,7 @@ class Parameter(Generic[Read]):
         example: a value.
         read: makes a value of a text.
         is_in_path: where it stands.
+        is_required: whether it has to be given; in a path it has.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Parameter(Generic[Read]):
     example: object
     read: Callable[[str], Read]
     is_in_path: bool = False
+    is_required: bool = False
 
     def of(self, text: str) -> Read:
         """The value of a text.
@@ -91,6 +93,10 @@ class Query:
         text = self._given.get(parameter.name)
         return None if text is None else parameter.of(text)
 
+    def first(self, *parameters: Parameter[object]) -> str | None:
+        """The first of some parameters that is given."""
+        return next((parameter.name for parameter in parameters if parameter.name in self._given), None)
+
     def need(self, parameter: Parameter[Value]) -> Value:
         """The same of a parameter that has to be given."""
         value = self.get(parameter)
@@ -99,17 +105,19 @@ class Query:
         return value
 
 
-def asn(name: str, description: str, *, is_in_path: bool = False, lowest: int = 0) -> Parameter[int]:
+def asn(
+    name: str, description: str, *, is_in_path: bool = False, is_required: bool = False, lowest: int = 0
+) -> Parameter[int]:
     """An autonomous system number: "64496" or "AS64496"."""
 
     def read(text: str) -> int:
-        match = _ASN.fullmatch(text)
+        match = ASN_TEXT.fullmatch(text)
         if match is None or not lowest <= int(match[1]) <= MAX_ASN:
             raise _RefusedError(f"an ASN from {lowest} to {MAX_ASN}, with or without AS before it")
         return int(match[1])
 
     schema = {"type": "string", "format": "asn" if lowest == 0 else "asn-above-0"}
-    return Parameter(name, description, schema, "AS64496", read, is_in_path)
+    return Parameter(name, description, schema, "AS64496", read, is_in_path, is_required)
 
 
 def read_prefix(text: str) -> Network:
@@ -127,7 +135,7 @@ def read_prefix(text: str) -> Network:
         raise ValueError(f"a prefix such as 192.0.2.0/24 or 2001:db8::/32, with {reason}") from None
 
 
-def prefix(name: str, description: str, *, is_in_path: bool = False) -> Parameter[Network]:
+def prefix(name: str, description: str, *, is_in_path: bool = False, is_required: bool = False) -> Parameter[Network]:
     """A prefix; an address is a prefix of its whole length."""
 
     def read(text: str) -> Network:
@@ -136,7 +144,8 @@ def prefix(name: str, description: str, *, is_in_path: bool = False) -> Paramete
         except ValueError as error:
             raise _RefusedError(str(error)) from None
 
-    return Parameter(name, description, {"type": "string", "format": "prefix"}, "192.0.2.0/24", read, is_in_path)
+    schema = {"type": "string", "format": "prefix"}
+    return Parameter(name, description, schema, "192.0.2.0/24", read, is_in_path, is_required)
 
 
 def number(name: str, description: str, lowest: int, highest: int, example: int) -> Parameter[int]:

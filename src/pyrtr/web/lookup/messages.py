@@ -53,34 +53,91 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     place: Place = Place()
 
 
-class VrpsOf(Question, frozen=True):
-    """The VRPs of a table that match all that is given.
+class Page(Question, frozen=True, kw_only=True):
+    """Some of a table's entries, in its order.
 
     Attributes:
         table: the table.
-        form: of the answer.
         head: the members that stand before the list, as a JSON object.
-        prefix, match: "192.0.2.0/24" and how VRPs have to relate to it; "" for any.
-        asn, anchor: of the VRPs; None for any.
         limit: how many at most; None for all.
-        after: the row that the page before ended with; empty for the first.
         url: of this page, without its cursor and without an end.
     """
 
     table: TableName
-    form: Form
     head: bytes = b"{}"
+    limit: int | None = None
+    url: str = ""
+
+
+class VrpsOf(Page, frozen=True):
+    """The VRPs that match all that is given.
+
+    Attributes:
+        form: of the answer.
+        prefix, match: "192.0.2.0/24" and how VRPs have to relate to it; "" for any.
+        asn, anchor: of the VRPs; None for any.
+        after: the row that the page before ended with; empty for the first.
+    """
+
+    form: Form
     prefix: str = ""
     match: Match = Match.EXACT
     asn: int | None = None
     anchor: str | None = None
-    limit: int | None = None
     after: bytes = b""
-    url: str = ""
 
 
-# Every question that there is: history adds its own.
-Asked = VrpsOf
+class AspasOf(Page, frozen=True):
+    """The ASPAs that match all that is given.
+
+    Attributes:
+        customer, provider: an ASN; None for any.
+        after: the customer that the page before ended with; -1 for the first.
+    """
+
+    customer: int | None = None
+    provider: int | None = None
+    after: int = -1
+
+
+class AspaOf(Question, frozen=True):
+    """The ASPA of a customer, which is a problem where there is none."""
+
+    table: TableName
+    customer: int
+
+
+class RouterKeysOf(Page, frozen=True):
+    """The router keys that match all that is given.
+
+    Attributes:
+        asn, ski: of the keys; None for any.
+        passed: how many that match were on the pages before.
+    """
+
+    asn: int | None = None
+    ski: bytes | None = None
+    passed: int = 0
+
+
+class ValidityOf(Question, frozen=True):
+    """The validity of routes.
+
+    Attributes:
+        table: the table.
+        generated: when that was published, in JSON.
+        body: of the request: `{"routes": [{"asn": …, "prefix": …}, …]}`, whatever a client made of it.
+        is_single: whether the answer is that for a single route, which there is then.
+    """
+
+    table: TableName
+    generated: bytes
+    body: bytes
+    is_single: bool = False
+
+
+# Every question that there is.
+Asked = VrpsOf | AspasOf | AspaOf | RouterKeysOf | ValidityOf
 
 
 class Refused(msgspec.Struct, frozen=True):

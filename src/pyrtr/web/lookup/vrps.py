@@ -17,7 +17,7 @@ from pyrtr.payload import origin
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows, octets
 from pyrtr.payload.table import NEVER, Anchors, Times
 from pyrtr.store.table_file import StoredTable
-from pyrtr.web.lookup.listing import PIECE_BYTES, Listing, Section, one_by_one
+from pyrtr.web.lookup.listing import PIECE_BYTES, Listing, Section, end_of_items, head_of_items, one_by_one
 from pyrtr.web.lookup.messages import Form, TableName, VrpsOf
 
 # Of a VRP without the name of its trust anchor, at most.
@@ -76,9 +76,9 @@ def listing(table_of: Callable[[TableName], StoredTable], question: VrpsOf) -> L
 
     match question.form:
         case Form.JSON:
-            head = question.head[:-1] + b',"total":%d,"items":[' % total
-            url = _next(families, question.url, stop) if stop < total else None
-            return Listing((Section(head, start, stop, render),), b'],"next":' + _json(url) + b"}")
+            url = _next(families, question.url, stop) if start < stop < total else None
+            head = head_of_items(question.head, total)
+            return Listing((Section(head, start, stop, render),), end_of_items(url))
         case Form.CSV:
             return Listing((Section(_HEAD_OF_CSV, start, stop, render, b""),), b"")
         case Form.RPKI_CLIENT:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -15,9 +15,21 @@ from pyrtr import processes
 from pyrtr.store.table_file import StoredTable
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.coding import Coding, encode
-from pyrtr.web.lookup import vrps
+from pyrtr.web.lookup import objects, validity, vrps
 from pyrtr.web.lookup.listing import Listing
-from pyrtr.web.lookup.messages import Asked, Piece, Place, Question, Refused, TableName, VrpsOf
+from pyrtr.web.lookup.messages import (
+    Asked,
+    AspaOf,
+    AspasOf,
+    Piece,
+    Place,
+    Question,
+    Refused,
+    RouterKeysOf,
+    TableName,
+    ValidityOf,
+    VrpsOf,
+)
 from pyrtr.web.lookup.tables import MAX_TABLES, Recent, open_table
 
 # Routers come first.
@@ -55,9 +67,13 @@ class Worker:
 # What makes an answer of a question; history adds its own.
 _LISTINGS: dict[type[Question], Callable[[Callable[[TableName], StoredTable], Any], Listing]] = {
     VrpsOf: vrps.listing,
+    AspasOf: objects.aspas,
+    AspaOf: objects.aspa,
+    RouterKeysOf: objects.router_keys,
+    ValidityOf: validity.listing,
 }
 
 
 if __name__ == "__main__":
     os.nice(NICENESS)
-    processes.answer_all(Asked, Worker().answer)
+    processes.answer_all(cast("type[Question]", Asked), Worker().answer)

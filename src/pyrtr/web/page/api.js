@@ -1,12 +1,14 @@
 // What is asked of the program, and what it tells by itself.
 
 const TIMEOUT_MS = 20000;
-// A stream that says nothing for so long is dead: there is a sign of life every 15 seconds.
+const BUSY_RETRIES = 2;
+const BUSY_PAUSE_MS = 1200;
+// The status is asked for from time to time all the same: ages are the program's to tell, not this clock's.
 const POLL_MS = 15000;
 const RECONNECT_MS = 3000;
 
-/** What an endpoint answers. Throws an Error that says in words why not. */
-export async function get(path) {
+/** What an endpoint answers; asked again where it is busy. Throws an Error that says in words why not. */
+export async function get(path, retries = BUSY_RETRIES) {
   let response;
   try {
     response = await fetch(new URL(path, new URL("api/v1/", document.baseURI)), {
@@ -15,6 +17,10 @@ export async function get(path) {
     });
   } catch {
     throw new Error("the program can't be reached");
+  }
+  if (response.status === 503 && retries > 0) {
+    await new Promise((resume) => { setTimeout(resume, BUSY_PAUSE_MS); });
+    return get(path, retries - 1);
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.detail ?? body.error ?? `the program answered with status ${response.status}`);
