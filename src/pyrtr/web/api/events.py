@@ -1,8 +1,8 @@
 """`/api/v1/events`: what happens, told as it happens (server-sent events, HTML Living Standard §9.2).
 
     event       data                                                   when
-    status      what `/api/v1/status` answers                          at first, and when the verdict changes, or whether
-                                                                       a load is held back
+    status      what `/api/v1/status` answers                          at first, and when the verdict changes, or what
+                                                                       is held back
     generation  {"serial", "time", "counts", "changes"}                another serial is published
     router      {"event", "client", "version", "transport", "serial"}  one comes ("connected"), has been sent a whole
                                                                        response ("synced"), or goes ("left")
