@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from tests.inputs import SMALL, many, vrp
-from tests.page.browser import picture, visit
+from tests.page.browser import CUT_OFF, picture, visit
 from tests.program import Program
 
 
@@ -78,7 +78,7 @@ def test_what_a_router_says_is_text(browser, program):
 
 
 def test_the_program_stops_and_comes_back(browser, program):
-    with visit(browser, program, may_be_cut_off=True) as page:
+    with visit(browser, program, expected=CUT_OFF) as page:
         title(page, "Fresh")
         program.stop()
         title(page, "Out of reach")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,6 +12,13 @@ from tests.page.browser import DESKTOP, PHONE, is_as_wide_as_the_window, picture
 
 LOOKS = [(size, scheme) for size in ("desktop", "phone") for scheme in ("light", "dark")]
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
+
+
+@pytest.fixture(scope="module")
+def page(browser, program) -> Iterator[Page]:
+    """One that was opened already, for tests that leave it as they please."""
+    with visit(browser, program, expected="status of 400") as page:
+        yield page
 
 
 def search(page: Page, text: str) -> None:
@@ -36,11 +44,10 @@ def search(page: Page, text: str) -> None:
         ("<b>AS64496</b>", ["That is no prefix and no AS number"]),
     ],
 )
-def test_search(browser, program, query, told):
-    with visit(browser, program) as page:
-        search(page, query)
-        for text in told:
-            expect(page.locator("#search-result")).to_contain_text(text)
+def test_search(page, query, told):
+    search(page, query)
+    for text in told:
+        expect(page.locator("#search-result")).to_contain_text(text)
 
 
 def test_a_search_can_be_sent_to_somebody(browser, program):

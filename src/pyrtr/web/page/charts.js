@@ -23,6 +23,11 @@ export class Charts {
     }).observe(byId("charts"));
   }
 
+  /** Whether there is no more than an hour of history. */
+  get isYoung() {
+    return Date.parse(this.generations.at(-1).time) > Date.now() - HOUR_MS;
+  }
+
   show(generations, hours = this.hours) {
     this.generations = generations;
     this.hours = hours;
@@ -166,11 +171,11 @@ function ticks(low, high) {
 function timeTicks(time, inner) {
   const hours = (time.end - time.start) / HOUR_MS;
   const most = Math.max(2, Math.floor(inner / 80));
-  const step = [1, 2, 3, 6, 12, 24, 48, 96, 168].find((size) => hours / size <= most) ?? 240;
+  const step = [1 / 6, 1 / 2, 1, 2, 3, 6, 12, 24, 48, 96, 168].find((size) => hours / size <= most) ?? 240;
   const found = [];
   for (let at = Math.ceil(time.start / (step * HOUR_MS)) * step * HOUR_MS; at <= time.end; at += step * HOUR_MS) {
     const iso = new Date(at).toISOString();
-    found.push([at, step < 24 && iso.slice(11, 13) !== "00" ? iso.slice(11, 16) : new Date(at).toLocaleDateString("en", { timeZone: "UTC", month: "short", day: "numeric" })]);
+    found.push([at, step < 24 && iso.slice(11, 16) !== "00:00" ? iso.slice(11, 16) : new Date(at).toLocaleDateString("en", { timeZone: "UTC", month: "short", day: "numeric" })]);
   }
   return found;
 }

@@ -91,8 +91,10 @@ const lookAtRouters = paced(
 const lookAtSources = paced(async () => showSources(await get("sources")));
 
 const lookAtHistory = paced(async () => {
+  const isFirst = state.generations.length === 0;
   state.generations = await all(`generations?limit=${PAGE}`, "items", MAX_GENERATIONS);
   charts.show(state.generations);
+  if (isFirst && state.generations.length > 0) chooseRange(charts.isYoung ? 1 : 24);
   log.show(state.generations);
 });
 
@@ -122,11 +124,14 @@ listen({
   },
 });
 
+function chooseRange(hours) {
+  for (const button of byId("ranges").children) button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === hours));
+  charts.show(state.generations, hours);
+}
+
 byId("ranges").addEventListener("click", (event) => {
   const chosen = event.target.closest("button");
-  if (!chosen) return;
-  for (const button of byId("ranges").children) button.setAttribute("aria-pressed", String(button === chosen));
-  charts.show(state.generations, Number(chosen.dataset.hours));
+  if (chosen) chooseRange(Number(chosen.dataset.hours));
 });
 
 setInterval(tick, 1000);

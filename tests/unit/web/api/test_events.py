@@ -15,6 +15,7 @@ from tests.unit.web.world import FIRST_SERIAL, World, published, served, world
 from pyrtr.compiler.guard import Loss, Losses
 from pyrtr.compiler.status import Held
 from pyrtr.payload.table import PayloadTable
+from pyrtr.server.registry import Happening
 from pyrtr.web.api import events
 from pyrtr.web.api.events import MAX_ROUTERS_PER_TURN, MAX_WAITING, Feed
 from pyrtr.web.app import create_app
@@ -134,7 +135,7 @@ async def test_a_crowd_is_counted():
         crowd = [type("Router", (), {"session": connection.session, "address": str(number), "transport": "tcp"})()
                  for number in range(10_000)]  # fmt: skip
         for router in crowd:
-            feed._router(events.Happening.CONNECTED, router)
+            feed._router(Happening.CONNECTED, router)
         told = [(await ear.next("router", "routers"))[0] for _ in range(MAX_ROUTERS_PER_TURN)]
         assert told == ["router"] * MAX_ROUTERS_PER_TURN
         rest = 10_000 - MAX_ROUTERS_PER_TURN
