@@ -160,6 +160,9 @@ class Settings(BaseSettings):
     history: Annotated[int, whole(0, 1_000_000, "serials")] = Field(
         1000, description="how far back a router may ask, at most"
     )
+    history_days: Annotated[int | None, whole(1, 3650, "days", none=("False", "no", "off"))] = Field(
+        30, description="how far back people may ask what changed, and why; False keeps nothing for that"
+    )
     initial_serial: Annotated[int | None, whole(0, 2**32 - 1, "serial", none=("random",))] = Field(
         None, description="first serial of a new state"
     )

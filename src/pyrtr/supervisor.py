@@ -113,6 +113,7 @@ async def _serve(settings: Settings) -> None:
             listener=listener,
             doors=doors,
             started_at=time.time(),
+            archive=None if store.archive is None else store.archive.path,
         )
         stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))
@@ -124,7 +125,7 @@ async def _serve(settings: Settings) -> None:
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
-        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener)]
+        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener, store)]
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
@@ -161,12 +162,12 @@ def _sockets(settings: Settings, md5: Md5 | None) -> dict[str, list[socket.socke
 def _open_store(settings: Settings) -> tuple[Store, str | None]:
     """The state folder, or one that goes with the program and the reason for it."""
     try:
-        store = Store(settings.state)
+        store = Store(settings.state, settings.history_days)
     except LockedError:
         raise
     except StoreError as error:
         get_logger().error("serving without a state folder: a restart will lose the routers' place", reason=str(error))
-        return Store(None), str(error)
+        return Store(None, settings.history_days), str(error)
     if store.set_aside_reason is not None:
         get_logger().error("state set aside, a new session begins", reason=store.set_aside_reason)
     return store, None
@@ -201,11 +202,12 @@ def _updater(
     return loader, [place.feed for place in places]
 
 
-async def _serve_routers(loader: Updater, listener: Listener) -> None:
+async def _serve_routers(loader: Updater, listener: Listener, store: Store) -> None:
     """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
     listener.start()
+    await asyncio.to_thread(store.catch_up)
     await loader.run()
 
 

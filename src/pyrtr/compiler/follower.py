@@ -15,10 +15,12 @@ from pyrtr.compiler.agenda import Agenda, Policy
 from pyrtr.compiler.job import Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.place import PlaceStatus, key_of
+from pyrtr.compiler.provenance import why
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.history import History, Step
+from pyrtr.payload.provenance import Origin, OriginKind
 from pyrtr.payload.serial import is_newer
 from pyrtr.payload.table import NEVER
 from pyrtr.settings import OnStale
@@ -26,6 +28,7 @@ from pyrtr.sources.base import SourceReport
 from pyrtr.sources.follow.exchange import kept_steps
 from pyrtr.sources.follow.messages import Followed, Position, Sessions, Standing
 from pyrtr.sources.pyrtr import PyrtrSource
+from pyrtr.store.archive import Story
 from pyrtr.store.sessions import SessionIds
 from pyrtr.store.state import Generation, NewPaths
 from pyrtr.store.table_file import StoredTable, read_table
@@ -223,7 +226,7 @@ class Follower(Updater):
             next_expiry=NEVER,
             upstream=self._upstream.key,
         )
-        await self._commit(generation, steps)
+        await self._commit(generation, steps, self._story(() if followed.is_whole else steps, built_at))
         self._publish_news(generation, followed.change_count)
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:
@@ -243,7 +246,7 @@ class Follower(Updater):
         is_news = session_ids != current.session_ids
         has_aged = abs(built_at - current.built_at) > STORED_AGE_S or standing.metadata != current.metadata
         if is_news or has_aged:
-            await self._commit(generation, ())
+            await self._commit(generation, (), None)
         self.agenda.built_at = built_at
         self._note(generation)
         if is_news:
@@ -252,8 +255,14 @@ class Follower(Updater):
             self._ledger.refresh()
         return is_news
 
-    async def _commit(self, generation: Generation, steps: Sequence[Step]) -> None:
-        await self._ledger.commit(generation, steps, Task.LOAD)
+    def _story(self, steps: Sequence[Step], built_at: float) -> Story:
+        """What people are told of it. What the other retains from before we asked came to be we don't know when."""
+        location = self._upstream.status.location
+        reason = why(Task.LOAD, [(location, built_at)], is_slurm_new=False, expired=0, is_proved=True)
+        return Story(reason, (location,), tuple(steps), by=Origin(OriginKind.SOURCE, location))
+
+    async def _commit(self, generation: Generation, steps: Sequence[Step], story: Story | None) -> None:
+        await self._ledger.commit(generation, steps, Task.LOAD, story)
         self.status.storage_error = None
         self._adopt(generation)
         self._upstream.status.is_used = True

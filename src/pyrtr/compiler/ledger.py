@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
 from pyrtr.server.publisher import Published, Publisher
+from pyrtr.store.archive import Story
 from pyrtr.store.sessions import new_session_ids, restarted
 from pyrtr.store.state import Generation, Store
 
@@ -81,13 +82,15 @@ class Ledger:
             history = current.history.followed_by(step, max_steps=self._max_steps, table_size=size)
         return dataclasses.replace(kept, serial=next_serial(current.serial), history=history)
 
-    async def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
-        """Store it, and only then take it for the current one.
+    async def commit(
+        self, generation: Generation, steps: Sequence[Step], cause: str, story: Story | None = None
+    ) -> None:
+        """Store it (see `Store.commit`), and only then take it for the current one.
 
         Raises:
             StoreError: it can't be stored; what was current is.
         """
-        await asyncio.to_thread(self.store.commit, generation, steps, cause)
+        await asyncio.to_thread(self.store.commit, generation, steps, cause, story)
         self.current = generation
 
     def publish(self) -> None:

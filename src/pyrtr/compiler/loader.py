@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from pyrtr.compiler.job import Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.look import Attempt, Looks
 from pyrtr.compiler.place import Place, combined
+from pyrtr.compiler.provenance import why
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
@@ -23,6 +25,7 @@ from pyrtr.errors import SourceError, StoreError
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
+from pyrtr.store.archive import Story
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
@@ -334,7 +337,11 @@ class Loader(Updater):
             max_age_s=report.max_age_s if attempt is not None or current is None else current.max_age_s,
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
-        await ledger.commit(generation, () if step is None else (step,), task)
+        steps = () if step is None else (step,)
+        story = self._story(task, report, attempt, slurm) if is_changed else None
+        if story is not None and step is not None:
+            story = dataclasses.replace(story, steps=steps, delta=paths.delta)
+        await ledger.commit(generation, steps, task, story)
         self.status.storage_error = None
         self._adopt(generation)
         if not report.is_proved:
@@ -351,6 +358,16 @@ class Loader(Updater):
         else:
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
+
+    def _story(self, task: Task, report: Report, attempt: Attempt | None, slurm: SlurmRecord | None) -> Story:
+        """What people are told of it."""
+        current, news = self._ledger.current, []
+        for place, part in zip(() if attempt is None else attempt.found, report.inputs, strict=False):
+            if part.source is not None:
+                news.append((place.status.location, part.source.built_at))
+        is_slurm_new = current is not None and _identity(current.slurm) != _identity(slurm)
+        reason = why(task, news, is_slurm_new=is_slurm_new, expired=report.expired_count, is_proved=report.is_proved)
+        return Story(reason, tuple(location for location, _ in news))
 
     def _next_shares(self, attempt: Attempt, report: Report) -> tuple[ShareRecord, ...]:
         paths = self._ledger.store.new_paths()
@@ -399,3 +416,7 @@ class Loader(Updater):
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.
         if current.is_withdrawn or not self.agenda.policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now):
             self._publish()
+
+
+def _identity(slurm: SlurmRecord | None) -> bytes | None:
+    return None if slurm is None else slurm.identity

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyrtr.compiler import process
 from pyrtr.compiler.agenda import Policy
-from pyrtr.compiler.job import InputReport, Job, Report, Task
+from pyrtr.compiler.job import Before, Held, InputReport, Job, Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmFound, SlurmPlaces
@@ -20,7 +20,11 @@ from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
 from pyrtr.sources.location import reason_at
 from pyrtr.store.slurm_file import read_slurm
+from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_table, write_table
+
+# What a location that the settings name no more is called.
+NO_MORE_SET = "a location of before"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -338,6 +342,7 @@ class Looks:
             table=str(paths.table),
             delta=str(paths.delta),
             new_slurm=str(paths.slurm),
+            before=Before() if current is None else self._before(current),
         )
         try:
             return await process.run(job)
@@ -346,6 +351,18 @@ class Looks:
                 place.forget()
             await asyncio.to_thread(self._mend_table)
             raise
+
+    def _before(self, current: Generation) -> Before:
+        folder, slurm = self._ledger.store.path, current.slurm
+        names = {place.key: place.status.location for place in self.places}
+        return Before(
+            shares=tuple(
+                Held(names.get(share.key, NO_MORE_SET), str(folder / share.file), share.digest)
+                for share in current.shares
+            ),
+            slurm=None if slurm is None else str(folder / slurm.file),
+            slurm_digest=None if slurm is None else slurm.digest,
+        )
 
     def _mend_table(self) -> None:
         """Write the current table's file again if it is damaged or gone: what we hold of it is whole."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from pyrtr import processes
-from pyrtr.compiler.job import Input, InputReport, Job, Report, SlurmReport, Task
+from pyrtr.compiler.job import Held, Input, InputReport, Job, Report, SlurmReport, Task
 from pyrtr.compiler.pipeline import compare
+from pyrtr.compiler.provenance import Ingredients, Share, Version, expired_count, provenance
 from pyrtr.errors import SlurmError, SourceError, StoreError
 from pyrtr.payload.slurm import SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
@@ -38,7 +40,8 @@ def compile_table(job: Job) -> Report:
     used: list[_Share] = []
     next_change, slurm_report = NEVER, None
     shares = [_share(place, job.now, watch) for place in job.inputs]
-    kept = _slurm_kept(job)
+    kept = _slurm_kept(job.slurm_kept, job.slurm_kept_digest)
+    files: tuple[SlurmFile, ...] = ()
     if job.task is Task.WITHDRAW:
         table, facts = NOTHING, NO_FACTS
     elif job.task is Task.EXPIRE and current is not None and not _is_all_there(shares, kept):
@@ -47,7 +50,7 @@ def compile_table(job: Job) -> Report:
     else:
         used, next_change = _in_use(shares, job)
         table, facts = merged([(share.table, share.facts) for share in used])
-        table, facts, slurm_report = _with_slurm(job, kept, table, facts)
+        table, facts, slurm_report, files = _with_slurm(job, kept, table, facts)
     watch.lap("merge")
     outcome = None if current is None else compare(current.table, current.facts, table, job.now)
     watch.lap("compare")
@@ -57,8 +60,19 @@ def compile_table(job: Job) -> Report:
     else:
         digest = write_table(Path(job.table), table, facts)
     delta = outcome.delta if outcome is not None and outcome.change_count else None
-    if delta is not None:
-        write_delta(Path(job.delta), delta)
+    expired = 0
+    if delta is not None and current is not None:
+        made_of = Ingredients([Share(share.place.location, partial(getattr, share, "table")) for share in used], files)
+        found = provenance(
+            delta,
+            before=Version(current.table, current.facts, _made_of_before(job)),
+            after=Version(table, facts, made_of),
+            task=job.task,
+            now=job.now,
+        )
+        expired = expired_count(found)
+        watch.lap("provenance")
+        write_delta(Path(job.delta), delta, found)
     content = content_digest(table)
     watch.lap("write")
     newest = max(used, key=lambda share: share.built_at, default=None)
@@ -77,6 +91,7 @@ def compile_table(job: Job) -> Report:
         inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),
         slurm=slurm_report,
         seconds=watch.seconds,
+        expired_count=expired,
     )
 
 
@@ -183,16 +198,31 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
     return fresh, math.ceil(ends[0]) if len(ends) > 1 else NEVER
 
 
-def _slurm_kept(job: Job) -> tuple[SlurmFile, ...] | StoreError | None:
+def _made_of_before(job: Job) -> Ingredients:
+    """What the current table was made of, as far as that can still be read."""
+    files = _slurm_kept(job.before.slurm, job.before.slurm_digest)
+    shares = [Share(held.location, partial(_table_of, held)) for held in job.before.shares]
+    return Ingredients(shares, files if isinstance(files, tuple) else ())
+
+
+def _table_of(held: Held) -> PayloadTable:
+    try:
+        stored = read_table(Path(held.share), is_mapped=True)
+    except StoreError:
+        return NOTHING
+    return stored.table if stored.digest == held.digest else NOTHING
+
+
+def _slurm_kept(path: str | None, digest: bytes | None) -> tuple[SlurmFile, ...] | StoreError | None:
     """The SLURM files that were accepted before, or why they can't be read; None if there are none."""
-    if job.slurm_kept is None or job.slurm_kept_digest is None:
+    if path is None or digest is None:
         return None
     try:
-        return slurm.parse_all(read_slurm(Path(job.slurm_kept), job.slurm_kept_digest))
+        return slurm.parse_all(read_slurm(Path(path), digest))
     except StoreError as error:
         return error
     except SourceError as error:  # an earlier release took what this one does not
-        return StoreError(f"{job.slurm_kept}: {error}")
+        return StoreError(f"{path}: {error}")
 
 
 def _is_all_there(shares: list[_Share], kept: object) -> bool:
@@ -202,8 +232,8 @@ def _is_all_there(shares: list[_Share], kept: object) -> bool:
 
 def _with_slurm(
     job: Job, kept: tuple[SlurmFile, ...] | StoreError | None, table: PayloadTable, facts: Facts
-) -> tuple[PayloadTable, Facts, SlurmReport | None]:
-    """The payload with the SLURM files that were found, or with those from before if they can't be used.
+) -> tuple[PayloadTable, Facts, SlurmReport | None, tuple[SlurmFile, ...]]:
+    """The payload with the SLURM files that were found, or with those from before if they can't be used; and which.
 
     Raises:
         SlurmError: they can't be used, and there are none from before: nothing is served unfiltered.
@@ -223,11 +253,12 @@ def _with_slurm(
         else:
             digest = write_slurm(Path(job.new_slurm), bodies)
     if files is None:
-        return table, facts, None
+        return table, facts, None, ()
     if isinstance(files, StoreError):
         raise files
     applied = apply_slurm(table, facts, files)
-    return applied.table, applied.facts, SlurmReport(refusal, digest, identity, applied.filtered, applied.added)
+    report = SlurmReport(refusal, digest, identity, applied.filtered, applied.added)
+    return applied.table, applied.facts, report, files
 
 
 def _do(job: Job) -> Report:

@@ -59,3 +59,8 @@ def vrps_of(rows: Rows) -> list[VRP]:
 def octets(rows: Rows) -> NDArray[np.uint8]:
     """A column as a matrix of octets, one row a VRP; shares the memory of `rows`."""
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
+
+
+def asn_column(rows: Rows) -> NDArray[np.uint32]:
+    """The ASN of each row of a column."""
+    return octets(rows)[:, -4:].copy().view(">u4").reshape(-1).astype(np.uint32)

@@ -20,7 +20,7 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -60,6 +60,13 @@ _UNAVAILABLE = {
 }
 
 _ChangeRow = tuple[str, str, bytes, bytes | None, bytes | None]
+
+
+class Told(NamedTuple):
+    """What is said of a step: when it was committed (Unix seconds), and why."""
+
+    published_at: float
+    cause: str
 
 
 class StepRecord(msgspec.Struct, frozen=True):
@@ -239,6 +246,12 @@ class Database:
                 if self._connection.in_transaction:
                     execute("ROLLBACK")
                 raise
+
+    def told(self) -> dict[int, Told]:
+        """When each retained step was committed, and why, by the serial that it leads from."""
+        with _translated(str(self._path)):
+            rows = self._connection.execute("SELECT from_serial, published_at, cause FROM generation").fetchall()
+        return {from_serial: Told(published_at, cause) for from_serial, published_at, cause in rows}
 
     def _step(self, step: StepRecord) -> Step:
         rows = self._connection.execute(

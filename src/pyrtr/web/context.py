@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pyrtr.compiler.updater import Updater
 from pyrtr.server.doors import Doors
@@ -28,6 +29,7 @@ class Context:
         doors: by which transports they come in; None as above.
         started_at: Unix time.
         lookup: makes heavy answers.
+        archive: the file of the history for people; None where none is kept.
     """
 
     publisher: Publisher
@@ -40,6 +42,7 @@ class Context:
     started_at: float
     doors: Doors | None = None
     lookup: Lookup = field(default_factory=Lookup)
+    archive: Path | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from swagger_ui_bundle import swagger_ui_path
 
 from pyrtr.metrics import program_version
-from pyrtr.web.api import models, payload, status, validity
+from pyrtr.web.api import history, models, payload, status, validity
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.api.operations import CSV, JSON, Operation
 from pyrtr.web.api.parameters import Parameter
@@ -25,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *status.OPERATIONS,
     *payload.OPERATIONS,
     *validity.OPERATIONS,
+    *history.OPERATIONS,
     Operation(
         f"{API}/accept",
         "Accept the load that is held back",

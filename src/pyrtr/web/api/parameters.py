@@ -148,7 +148,16 @@ def prefix(name: str, description: str, *, is_in_path: bool = False, is_required
     return Parameter(name, description, schema, "192.0.2.0/24", read, is_in_path, is_required)
 
 
-def number(name: str, description: str, lowest: int, highest: int, example: int) -> Parameter[int]:
+def number(
+    name: str,
+    description: str,
+    lowest: int,
+    highest: int,
+    example: int,
+    *,
+    is_in_path: bool = False,
+    is_required: bool = False,
+) -> Parameter[int]:
     """A whole number."""
 
     def read(text: str) -> int:
@@ -156,7 +165,8 @@ def number(name: str, description: str, lowest: int, highest: int, example: int)
             raise _RefusedError(f"a number from {lowest} to {highest}")
         return int(text)
 
-    return Parameter(name, description, {"type": "integer", "minimum": lowest, "maximum": highest}, example, read)
+    schema = {"type": "integer", "minimum": lowest, "maximum": highest}
+    return Parameter(name, description, schema, example, read, is_in_path, is_required)
 
 
 def choice(name: str, description: str, values: type[Choice], default: Choice | None = None) -> Parameter[Choice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +18,18 @@ _TURN = 100
 
 Render = Callable[[int, int], tuple[bytes, int]]
 """Items from one index to another, or as many of them as take a few milliseconds: their octets, and the next index."""
+
+
+class Answer(Protocol):
+    """An answer in pieces."""
+
+    def piece(self, at: Sequence[int]) -> tuple[bytes, tuple[int, ...] | None]:
+        """The octets from a place on (empty for the start), and the place where they end; None at the end.
+
+        Raises:
+            ProblemError: there is no answer.
+            StoreError: what it is made of is gone.
+        """
 
 
 @dataclass(frozen=True, slots=True)

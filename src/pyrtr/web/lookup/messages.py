@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from pyrtr.payload.origin import Match
+from pyrtr.store.archive_search import END_OF_TIME, Kind, Relation
 from pyrtr.web.coding import Coding, Tally
 
 
@@ -136,8 +137,68 @@ class ValidityOf(Question, frozen=True):
     is_single: bool = False
 
 
+class OfHistory(Question, frozen=True, kw_only=True):
+    """What questions about the history have in common.
+
+    Attributes:
+        archive: path of its file.
+        limit: how many items at most; None for all.
+        cursor: where the page before ended (see `lookup.history`); empty for the first.
+        url: of this page, without its cursor and without an end.
+    """
+
+    archive: str
+    limit: int | None = None
+    cursor: tuple[int, ...] = ()
+    url: str = ""
+
+
+class GenerationsOf(OfHistory, frozen=True):
+    """The generations, newest first.
+
+    Attributes:
+        fields: which members each has; empty for all.
+    """
+
+    fields: tuple[str, ...] = ()
+
+
+class GenerationOf(OfHistory, frozen=True):
+    """The newest generation with a serial, and its changes."""
+
+    serial: int
+
+
+class ChangesOf(OfHistory, frozen=True):
+    """The changes that match all that is given, newest first.
+
+    Attributes:
+        prefix, relation: "192.0.2.0/24" and how VRPs have to relate to it; "" for any.
+        asn: of VRPs and router keys, or the customer of an ASPA; None for any.
+        kind: of the payload; None for any.
+        since, until: serials, after and up to which; None for no bound.
+        since_time, until_time: the same in Unix seconds.
+    """
+
+    prefix: str = ""
+    relation: Relation = Relation.RELATED
+    asn: int | None = None
+    kind: Kind | None = None
+    since: int | None = None
+    until: int | None = None
+    since_time: float = 0.0
+    until_time: float = END_OF_TIME
+
+
+class DiffOf(OfHistory, frozen=True):
+    """What leads from one serial to another."""
+
+    first: int
+    last: int
+
+
 # Every question that there is.
-Asked = VrpsOf | AspasOf | AspaOf | RouterKeysOf | ValidityOf
+Asked = VrpsOf | AspasOf | AspaOf | RouterKeysOf | ValidityOf | GenerationsOf | GenerationOf | ChangesOf | DiffOf
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -140,16 +140,7 @@ class _Vrps:
 
     @property
     def prefixes(self) -> list[str]:
-        matrix = octets(self.family.rows)[self.places]
-        lengths = matrix[:, -5].tolist()
-        if self.family.rows.dtype == IPV4_ROW:
-            return [f"{a}.{b}.{c}.{d}/{n}" for (a, b, c, d), n in zip(matrix[:, :4].tolist(), lengths, strict=True)]
-        data = matrix[:, :16].tobytes()
-        starts = range(0, len(data), 16)
-        return [
-            f"{socket.inet_ntop(socket.AF_INET6, data[start : start + 16])}/{n}"
-            for start, n in zip(starts, lengths, strict=True)
-        ]
+        return prefixes_of(octets(self.family.rows)[self.places])
 
     @property
     def max_lengths(self) -> list[int]:
@@ -173,6 +164,19 @@ class _Vrps:
     @property
     def dates(self) -> list[str]:
         return dates(self.family.expires[self.places])
+
+
+def prefixes_of(matrix: NDArray[np.uint8]) -> list[str]:
+    """The prefixes of VRPs of one address family, each a row of octets (see `payload.order`), as text."""
+    lengths = matrix[:, -5].tolist()
+    if matrix.shape[1] == IPV4_ROW.itemsize:
+        return [f"{a}.{b}.{c}.{d}/{n}" for (a, b, c, d), n in zip(matrix[:, :4].tolist(), lengths, strict=True)]
+    data = matrix[:, :16].tobytes()
+    starts = range(0, len(data), 16)
+    return [
+        f"{socket.inet_ntop(socket.AF_INET6, data[start : start + 16])}/{n}"
+        for start, n in zip(starts, lengths, strict=True)
+    ]
 
 
 def dates(times: Times) -> list[str]:

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from pyrtr import processes
+from pyrtr.store.archive_search import Reader
 from pyrtr.store.table_file import StoredTable
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.coding import Coding, encode
-from pyrtr.web.lookup import objects, validity, vrps
-from pyrtr.web.lookup.listing import Listing
+from pyrtr.web.lookup import history, objects, validity, vrps
+from pyrtr.web.lookup.listing import Answer, Listing
 from pyrtr.web.lookup.messages import (
     Asked,
     AspaOf,
     AspasOf,
+    ChangesOf,
+    DiffOf,
+    GenerationOf,
+    GenerationsOf,
+    OfHistory,
     Piece,
     Place,
     Question,
@@ -43,7 +50,8 @@ class Worker:
 
     def __init__(self) -> None:
         self._tables: Recent[TableName, StoredTable] = Recent(open_table, MAX_TABLES)
-        self._listings: Recent[Any, Listing] = Recent(self._listing, MAX_LISTINGS)
+        self._readers: Recent[str, Reader] = Recent(lambda path: Reader(Path(path)), 1)
+        self._listings: Recent[Any, Answer] = Recent(self._listing, MAX_LISTINGS)
 
     def answer(self, question: Question) -> Piece:
         """Answer a question with the piece at its place.
@@ -54,17 +62,25 @@ class Worker:
         place = question.place
         try:
             listing = self._listings.get(msgspec.structs.replace(question, place=Place(), coding=Coding.IDENTITY))
+            octets, at = listing.piece(place.at)
         except ProblemError as error:
             return Piece(refused=Refused(error.status, error.detail, error.parameter))
-        octets, at = listing.piece(place.at)
         coded, tally = encode(question.coding, octets, place.tally, is_last=at is None)
         return Piece(coded, None if at is None else Place(at, tally))
 
-    def _listing(self, question: Question) -> Listing:
+    def _listing(self, question: Question) -> Answer:
+        if isinstance(question, OfHistory):
+            return _HISTORIES[type(question)](self._readers.get(question.archive), question)
         return _LISTINGS[type(question)](self._tables.get, question)
 
 
-# What makes an answer of a question; history adds its own.
+# What makes an answer of a question.
+_HISTORIES: dict[type[Question], Callable[[Reader, Any], Answer]] = {
+    GenerationsOf: history.Generations,
+    GenerationOf: history.Generation,
+    ChangesOf: history.Changes,
+    DiffOf: history.Diff,
+}
 _LISTINGS: dict[type[Question], Callable[[Callable[[TableName], StoredTable], Any], Listing]] = {
     VrpsOf: vrps.listing,
     AspasOf: objects.aspas,
