@@ -10,7 +10,7 @@ const CHANGES = 100;
 
 export class ChangeLog {
   constructor() {
-    this.entries = new Map(); // by the id of a generation, so that what is open stays open
+    this.entries = new Map(); // by generation, so that what is open stays open
     this.limit = SHOWN;
     this.list = h("ol", { class: "log" });
     this.more = h("button", { type: "button", class: "quiet", click: () => this.grow() }, "Show older ones");
@@ -23,7 +23,8 @@ export class ChangeLog {
     this.generations = generations;
     const entries = new Map();
     for (const generation of generations.slice(0, this.limit)) {
-      entries.set(generation.id, this.entries.get(generation.id) ?? entry(generation));
+      const name = `${generation.id} ${generation.serial}`;
+      entries.set(name, this.entries.get(name) ?? entry(generation));
     }
     this.entries = entries;
     const shown = [...entries.values()];
@@ -33,6 +34,11 @@ export class ChangeLog {
     this.more.hidden = generations.length <= this.limit;
     this.list.hidden = generations.length === 0;
     this.none.hidden = generations.length > 0;
+  }
+
+  /** There is no history, for this reason. */
+  fail(error) {
+    this.none.replaceChildren(failure("The history", error));
   }
 
   grow() {
@@ -64,12 +70,7 @@ function entry(generation) {
 }
 
 async function fill(body, generation, isFirst) {
-  const notes = [
-    generation.why && generation.why !== generation.cause ? generation.why : null,
-    generation.sources?.length ? `New from ${generation.sources.join(", ")}.` : null,
-    generation.build_time ? h("span", {}, "Built ", moment(generation.build_time), " UTC.") : null,
-  ].filter(Boolean);
-  const head = notes.length ? [h("p", { class: "aside" }, notes.flatMap((note) => [note, " "]))] : [];
+  const head = generation.why ? [h("p", { class: "aside" }, `Why: ${generation.why}.`)] : [];
   if (isFirst || !generation.has_changes) {
     const text = isFirst ? `It began with ${counted(generation.counts)}: there was nothing before to compare it with.` : "What came and went is not kept any more.";
     body.replaceChildren(...head, h("p", {}, text));

@@ -14,6 +14,8 @@ import { showFacts, showFindings, showHeld, showVerdict } from "./verdict.js";
 const MAX_ROUTERS = 20000;
 const MAX_GENERATIONS = 5000;
 const PAGE = 1000;
+const NEWEST = 20;
+const FIELDS = "id,serial,from_serial,time,cause,why,counts,announced,withdrawn,replaced,has_changes";
 // However much happens, each part is asked for at most so often; the routers less often, the more there are.
 const PAUSE_MS = 1000;
 const PAUSE_PER_ROUTER_MS = 5;
@@ -91,14 +93,38 @@ const lookAtRouters = paced(
 const lookAtSources = paced(async () => showSources(await get("sources")));
 
 const lookAtHistory = paced(async () => {
-  const isFirst = state.generations.length === 0;
-  state.generations = await all(`generations?limit=${PAGE}`, "items", MAX_GENERATIONS);
+  const before = state.generations;
+  const isFirst = before.length === 0;
+  let found;
+  try {
+    found = await newGenerations();
+  } catch (error) {
+    if (isFirst) log.fail(error);
+    return;
+  }
+  if (state.generations !== before) return; // forgotten meanwhile, and asked for again
+  state.generations = [...found, ...before];
   charts.show(state.generations);
   if (isFirst && state.generations.length > 0) chooseRange(charts.isYoung ? 1 : 24);
   log.show(state.generations);
 });
 
+/** Those that came after the newest that is known. */
+async function newGenerations() {
+  const known = state.generations[0]?.id ?? 0;
+  const found = [];
+  let next = `generations?fields=${FIELDS}&limit=${known ? NEWEST : PAGE}`;
+  while (next && found.length < MAX_GENERATIONS) {
+    const page = await get(next);
+    const unknown = page.items.filter(({ id }) => id > known);
+    found.push(...unknown);
+    next = unknown.length === page.items.length ? page.next : null;
+  }
+  return found;
+}
+
 function lookAtAll() {
+  state.generations = []; // they may be of another program now
   lookAtStatus();
   lookAtRouters();
   lookAtSources();
@@ -113,7 +139,7 @@ listen({
     else if (!isOpen) lookAtStatus();
   },
   status: showStatus,
-  generation: lookAtAll,
+  generation: () => { lookAtStatus(); lookAtHistory(); lookAtRouters(); lookAtSources(); },
   router: () => { lookAtRouters(); lookAtStatus(); },
   routers: () => { lookAtRouters(); lookAtStatus(); },
   source: () => { lookAtSources(); lookAtStatus(); },
