@@ -1,7 +1,7 @@
-"""Pictures of the page as it is in earnest: `python -m tests.page FOLDER RPKI-CLIENT.json [NEWER.json …]`.
+"""Pictures of the page as it is in earnest: `python -m tests.page FOLDER SECONDS QUERY FILE [FILE …]`.
 
-The real program serves the files one after another to twenty routers, which are of four kinds: version 0 and 1 over
-TCP, 2 over TLS, 1 over SSH. When the last file has come, some of them have not asked again, and one has complained.
+The real program serves the files of rpki-client, one every so many seconds, to twenty routers of four kinds: version 0
+and 1 over TCP, 2 over TLS, 1 over SSH. When the last has come, some have not asked again, and one has complained.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 from tests import carriers
 from tests.carriers import TCP, Carrier
-from tests.page.browser import DESKTOP, PHONE, Scheme, launch, visit
+from tests.page.browser import DESKTOP, PHONE, Scheme, launch, picture, visit
 from tests.program import Program
 
 KINDS = (("rtr", 0), ("rtr", 1), ("tls", 2), ("ssh", 1))
@@ -65,7 +66,7 @@ class Router:
         _, _, self._session, _, self._serial = struct.unpack("!BBHII", tail[-size:][:12])
 
 
-def main(folder: Path, files: list[Path]) -> None:
+def main(folder: Path, seconds: float, query: str, files: list[Path]) -> None:
     ways = {carrier.name: carrier for carrier in (TCP, carriers.tls(), carriers.ssh())}
     settings = {name: value for way in ways.values() for name, value in way.environment.items()}
     with tempfile.TemporaryDirectory() as place:
@@ -76,18 +77,19 @@ def main(folder: Path, files: list[Path]) -> None:
             for router in routers:
                 router.ask_for_all()
             for number, file in enumerate(files[1:], 2):
+                time.sleep(seconds)
                 program.load_bytes(file.read_bytes())
                 program.wait_for(lambda count=number: program.has_logged("published", count), TIMEOUT_S)
                 for place_of, router in enumerate(routers):
                     if number < len(files) or place_of not in LAGGING:
                         router.ask_for_news()
             routers[COMPLAINING].complain(b"no VRP for 192.0.2.0/24, which is ours")
-            take(program, folder)
+            take(program, folder, query)
             for router in routers:
                 router.close()
 
 
-def take(program: Program, folder: Path) -> None:
+def take(program: Program, folder: Path, query: str) -> None:
     """One picture for each size and light."""
     schemes: tuple[Scheme, ...] = ("light", "dark")
     chromium = shutil.which("chromium")
@@ -99,12 +101,14 @@ def take(program: Program, folder: Path) -> None:
                 with visit(browser, program, size=size, scheme=scheme) as page:
                     expect(page.locator(".pages")).to_contain_text(f"{len(KINDS) * OF_EACH_KIND} routers")
                     expect(page.locator(".log > li").first).to_be_visible()
-                    page.locator(".log summary").first.click()
-                    expect(page.locator(".log-body").first).not_to_contain_text("One moment")
-                    page.screenshot(path=folder / f"{name}-{scheme}.png", full_page=True)
                     page.screenshot(path=folder / f"{name}-{scheme}-first-look.png")
+                    picture(page, f"{name}-{scheme}", folder)
+                    page.locator("#query").fill(query)
+                    page.locator("#query").press("Enter")
+                    expect(page.locator("#search-result")).to_contain_text("How it came to be")
+                    page.screenshot(path=folder / f"{name}-{scheme}-search.png")
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
+    main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3], [Path(name) for name in sys.argv[4:]])

@@ -72,10 +72,11 @@ def address(program: Program) -> str:
     return "http://{}:{}/".format(*program.web)
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep what is seen."""
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+def picture(page: Page, name: str, folder: Path = ARTIFACTS) -> None:
+    """Keep what is seen: the whole page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")  # else what stays at the top is in the middle
+    page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
 def is_as_wide_as_the_window(page: Page) -> bool:

@@ -15,12 +15,11 @@ export class ChangeLog {
     this.list = h("ol", { class: "log" });
     this.more = h("button", { type: "button", class: "quiet", click: () => this.grow() }, "Show older ones");
     this.none = empty("No history yet", "As soon as there is data, each new serial is written down here with what came and went.");
-    byId("change-log").replaceChildren(this.list, this.more, this.none);
-    this.show([]);
   }
 
   show(generations) {
     this.generations = generations;
+    if (!this.list.isConnected) byId("change-log").replaceChildren(this.list, this.more, this.none);
     const entries = new Map();
     for (const generation of generations.slice(0, this.limit)) {
       const name = `${generation.id} ${generation.serial}`;
@@ -38,7 +37,7 @@ export class ChangeLog {
 
   /** There is no history, for this reason. */
   fail(error) {
-    this.none.replaceChildren(failure("The history", error));
+    for (const id of ["charts", "change-log"]) byId(id).replaceChildren(failure("The history", error));
   }
 
   grow() {
@@ -49,7 +48,7 @@ export class ChangeLog {
 
 function entry(generation) {
   const isFirst = generation.from_serial === null || generation.from_serial === undefined;
-  const came = counted(generation.announced);
+  const came = counted(isFirst ? generation.counts : generation.announced);
   const went = counted(generation.withdrawn);
   const changed = counted(generation.replaced);
   const body = h("div", { class: "log-body" });

@@ -150,7 +150,7 @@ class Frame {
       svg("path", { class: "grid", d: `M${this.left} ${this.y(value)}H${this.right}` }),
       svg("text", { class: "tick", x: this.left - 8, y: this.y(value) + 4, "text-anchor": "end" }, number(Math.abs(value))),
     ]);
-    const times = timeTicks(this.time, this.inner).map(([at, text]) => svg("text", { class: "tick", x: this.x(at), y: HEIGHT - 5, "text-anchor": "middle" }, text));
+    const times = timeTicks(this.time, this.inner).map(([at, text]) => svg("text", { class: "tick", x: Math.min(this.x(at), this.right - 14), y: HEIGHT - 5, "text-anchor": "middle" }, text));
     return svg("g", { "aria-hidden": "true" }, lines.flat(), times);
   }
 }
@@ -182,7 +182,7 @@ function timeTicks(time, inner) {
 
 function churnTable(buckets) {
   const columns = [
-    { name: "From (UTC)", cell: (bucket) => utc(bucket.at) },
+    { name: "From (UTC)", kind: "date", cell: (bucket) => utc(bucket.at) },
     { name: "Serials", kind: "number", cell: (bucket) => number(bucket.serials) },
     { name: "Came", kind: "number", cell: (bucket) => number(bucket.announced) },
     { name: "Went", kind: "number", cell: (bucket) => number(bucket.withdrawn) },

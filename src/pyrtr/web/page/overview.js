@@ -10,7 +10,7 @@ export function showFigures(status) {
     ["VRPs", vrps, "what ROAs allow"],
     ["for IPv4", counts?.ipv4, vrps ? percent(counts.ipv4 / vrps) : ""],
     ["for IPv6", counts?.ipv6, vrps ? percent(counts.ipv6 / vrps) : ""],
-    ["ASPAs", counts?.aspas, "providers of a customer"],
+    ["ASPAs", counts?.aspas, "lists of providers"],
     ["Router keys", counts?.router_keys, "of BGPsec"],
     ["Routers", routers.connected, routers.behind ? `${number(routers.behind)} behind` : "connected"],
   ];

@@ -36,7 +36,7 @@ const providers = (asns) => (asns?.length ? asns.map(asn).join(", ") : "none");
 /** By whom, in words. */
 function author(by) {
   switch (by?.kind) {
-    case "source": return by.name ? `source ${by.name}` : "the source";
+    case "source": return by.name || "the source";
     case "slurm-filter": return `filter of ${by.name}`;
     case "slurm-assertion": return `assertion of ${by.name}`;
     case "expiry": return "it expired";
@@ -46,12 +46,12 @@ function author(by) {
 
 const CHANGE_COLUMNS = [
   { name: "What", kind: "action", cell: (change) => badge(...(ACTIONS[change.action] ?? ["quiet", change.action])) },
-  { name: "Payload", cell: subject },
+  { name: "Payload", cell: (change) => [...subject(change), h("span", { class: "narrow meta" }, [change.ta, author(change.by)].filter(Boolean).join(" · "))] },
   { name: "Trust anchor", kind: "wide", cell: (change) => change.ta ?? "–" },
-  { name: "By", cell: (change) => author(change.by) },
+  { name: "By", kind: "by wide", cell: (change) => author(change.by) },
 ];
 const WHEN_COLUMNS = [
-  { name: "When", cell: (change) => moment(change.time) },
+  { name: "When", kind: "date", cell: (change) => moment(change.time) },
   { name: "Serial", kind: "number wide", cell: (change) => String(change.serial) },
 ];
 
@@ -61,11 +61,11 @@ export const changeTable = (caption, changes, { isDated = false } = {}) => table
 /** VRPs as a table; `verdict(vrp)` says what each means for the route that was asked for. */
 export function vrpTable(caption, vrps, verdict = null) {
   const columns = [
-    { name: "Prefix", cell: (vrp) => seek(vrp.prefix) },
-    { name: "Longest", kind: "number", cell: (vrp) => `/${vrp.max_length}` },
+    { name: "Prefix", cell: (vrp) => [seek(vrp.prefix), h("span", { class: "narrow meta" }, [`up to /${vrp.max_length}`, vrp.ta].filter(Boolean).join(" · "))] },
+    { name: "Longest", kind: "number wide", cell: (vrp) => `/${vrp.max_length}` },
     { name: "Origin", cell: (vrp) => seek(asn(vrp.asn)) },
     { name: "Trust anchor", kind: "wide", cell: (vrp) => vrp.ta ?? "–" },
-    { name: "Expires", kind: "wide", cell: (vrp) => moment(vrp.expires) },
+    { name: "Expires", kind: "date wide", cell: (vrp) => moment(vrp.expires) },
   ];
   if (verdict) columns.push({ name: "Which means", cell: verdict });
   return table(caption, columns, vrps);

@@ -13,7 +13,7 @@ const STATES = {
 const COLUMNS = [
   { name: "Router", kind: "address", key: (router) => addressKey(router.client), cell: routerCell },
   { name: "Holds", key: (router) => router.behind_s ?? Infinity, cell: stateCell },
-  { name: "Serial", kind: "number", key: (router) => router.serial ?? -1, cell: (router) => (router.serial === null ? "–" : String(router.serial)) },
+  { name: "Serial", kind: "number wide", key: (router) => router.serial ?? -1, cell: (router) => (router.serial === null ? "–" : String(router.serial)) },
   { name: "Version", kind: "wide", key: (router) => router.version ?? "", cell: (router) => router.version ?? "–" },
   { name: "Transport", kind: "wide", key: (router) => router.transport, cell: (router) => router.transport.toUpperCase() },
   { name: "Connected", kind: "date wide", key: (router) => router.connected_since, cell: (router) => moment(router.connected_since) },
@@ -32,7 +32,7 @@ const addressKey = (client) => client.replace(/\d+/g, (digits) => digits.padStar
 function routerCell(router) {
   return [
     h("code", {}, router.client.split(/(?<=:)/).flatMap((piece) => [piece, h("wbr")])),
-    h("span", { class: "narrow meta" }, [router.version ?? "no version yet", router.transport.toUpperCase()].join(" · ")),
+    h("span", { class: "narrow meta" }, [router.version ?? "no version yet", router.transport.toUpperCase(), router.serial === null ? null : `serial ${router.serial}`].filter(Boolean).join(" · ")),
     router.last_error && h("span", { class: "narrow meta error" }, errorText(router)),
   ];
 }
@@ -45,7 +45,7 @@ function stateCell(router) {
 
 export class Routers {
   constructor() {
-    this.routers = null;
+    this.routers = [];
     this.text = "";
     this.state = "all";
     this.sorted = { column: 1, isDescending: true };
@@ -69,13 +69,11 @@ export class Routers {
       h("div", { class: "tool" }, h("label", { for: "router-state" }, "Show"), this.choice));
     this.rest = h("div", { class: "pages" }, this.count, this.before, this.after);
     this.table = scrolled("Routers", h("table", { class: "routers" }, h("caption", { class: "unseen" }, "Connected routers"), h("thead", {}, h("tr", {}, this.heads)), this.body));
-    byId("router-table").replaceChildren(this.tools, this.table, this.rest);
     this.none = empty("No router is connected", "Point one at this machine: the settings HOST and RTR_PORT say where it listens. It appears here within a second.");
-    byId("router-table").append(this.none);
-    this.show([]);
   }
 
   show(routers) {
+    if (!this.table.isConnected) byId("router-table").replaceChildren(this.tools, this.table, this.rest, this.none);
     this.routers = routers;
     const isEmpty = routers.length === 0;
     for (const part of [this.tools, this.table, this.rest]) part.hidden = isEmpty;
