@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
@@ -79,7 +80,7 @@ def main(folder: Path, seconds: float, query: str, files: list[Path]) -> None:
             for number, file in enumerate(files[1:], 2):
                 time.sleep(seconds)
                 program.load_bytes(file.read_bytes())
-                program.wait_for(lambda count=number: program.has_logged("published", count), TIMEOUT_S)
+                program.wait_for(partial(program.has_logged, "published", number), TIMEOUT_S)
                 for place_of, router in enumerate(routers):
                     if number < len(files) or place_of not in LAGGING:
                         router.ask_for_news()

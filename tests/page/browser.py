@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Playwright, Request, expect
 from tests.program import Program
 
@@ -77,6 +78,12 @@ def picture(page: Page, name: str, folder: Path = ARTIFACTS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")  # else what stays at the top is in the middle
     page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+def grave_faults(page: Page) -> list[object]:
+    """What axe finds that keeps people from using the page."""
+    violations = Axe().run(page).response["violations"]
+    return [violation for violation in violations if violation["impact"] in ("serious", "critical")]
 
 
 def is_as_wide_as_the_window(page: Page) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from tests.inputs import SMALL, many, vrp
-from tests.page.browser import CUT_OFF, picture, visit
+from tests.page.browser import CUT_OFF, grave_faults, picture, visit
 from tests.program import Program
 
 
@@ -98,6 +98,7 @@ def test_before_there_is_data(browser, tmp_path):
         for place in ("#charts", "#anchors", "#router-table", "#change-log"):
             expect(page.locator(f"{place} .empty")).to_be_visible()
         picture(page, "empty")
+        assert grave_faults(page) == []
         program.load(SMALL)
         title(page, "Fresh")
 
@@ -110,6 +111,7 @@ def test_a_load_that_is_held_back(browser, tmp_path):
         expect(page.locator("#held")).to_contain_text("pyrtr accept")
         expect(page.locator("#held")).to_contain_text("50")
         picture(page, "held")
+        assert grave_faults(page) == []
         assert program.command("accept").returncode == 0
         title(page, "Fresh")
         expect(page.locator("#held")).to_be_hidden()
