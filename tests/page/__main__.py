@@ -71,7 +71,7 @@ def main(folder: Path, seconds: float, query: str, files: list[Path]) -> None:
     ways = {carrier.name: carrier for carrier in (TCP, carriers.tls(), carriers.ssh())}
     settings = {name: value for way in ways.values() for name, value in way.environment.items()}
     with tempfile.TemporaryDirectory() as place:
-        program = Program(Path(place), None, **settings, LOGLEVEL="INFO")
+        program = Program(Path(place), None, TCP, **settings, LOGLEVEL="INFO")
         shutil.copy(files[0], program.file)
         with program:
             routers = [Router(program, ways[way], version) for way, version in KINDS for _ in range(OF_EACH_KIND)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -165,4 +166,31 @@ def test_what_the_source_says_is_text(browser, program):
         page.reload()
         expect(page.locator("#anchors")).to_contain_text(hostile)
         expect(page.locator("#findings")).to_contain_text(hostile)
+        assert page.locator("main img").count() == 0
+
+
+def test_a_router_comes_and_goes(browser, program):
+    with visit(browser, program) as page:
+        expect(page.locator("#verdict-sentence")).to_contain_text("No router is connected")
+        expect(page.locator("#router-table")).to_contain_text("No router is connected")
+        with program.router(1) as router:
+            router.sync()
+            row = page.locator(".routers tbody tr")
+            expect(row).to_have_count(1)
+            expect(row).to_contain_text("{}:{}".format(*router.local_address))
+            expect(row).to_contain_text("current")
+            expect(row).to_contain_text(str(router.serial))
+            expect(page.locator("#verdict-sentence")).to_contain_text("The one router has it")
+        expect(row).to_have_count(0)
+        expect(page.locator("#verdict-sentence")).to_contain_text("No router is connected")
+
+
+def test_what_a_router_says_is_text(browser, program):
+    hostile = '<img src="https://pyrtr.example/" onerror="alert(1)"> is "wrong"'
+    with visit(browser, program) as page, program.router(1) as router:
+        router.sync()
+        text = hostile.encode()
+        # Error Report 2 (RFC 8210 §5.10), without the PDU that it is about: the session goes on.
+        router.send(struct.pack("!BBHIII", 1, 10, 2, 16 + len(text), 0, len(text)) + text)
+        expect(page.locator(".routers tbody tr")).to_contain_text(f"2 no data available: {hostile}")
         assert page.locator("main img").count() == 0

@@ -3,7 +3,7 @@
 const TIMEOUT_MS = 20000;
 const BUSY_RETRIES = 2;
 const BUSY_PAUSE_MS = 1200;
-// The status is asked for from time to time all the same: ages are the program's to tell, not this clock's.
+// All is asked for from time to time all the same: a stream can be dead without a sign.
 const POLL_MS = 15000;
 const RECONNECT_MS = 3000;
 
@@ -40,8 +40,8 @@ export async function all(path, name, limit) {
 }
 
 /**
- * What the program tells as it happens. Calls `on[event](data)`, and `on.link(isOpen)` when the stream comes or goes.
- * Where there can be no stream, `on.poll()` is called from time to time instead.
+ * What the program tells as it happens. Calls `on[event](data)`, `on.link(isOpen)` when the stream comes or goes, and
+ * `on.poll()` from time to time.
  */
 export function listen(on) {
   let source;

@@ -124,30 +124,32 @@ async function newGenerations() {
 }
 
 function lookAtAll() {
-  state.generations = []; // they may be of another program now
   lookAtStatus();
   lookAtRouters();
   lookAtSources();
   lookAtHistory();
 }
 
+/** After a gap: it may even be another program by now. */
+function beginAnew() {
+  state.generations = [];
+  lookAtAll();
+}
+
 listen({
   link: (isOpen) => {
     const isBack = isOpen && !state.isLive;
     state.isLive = isOpen;
-    if (isBack) lookAtAll();
+    if (isBack) beginAnew();
     else if (!isOpen) lookAtStatus();
   },
   status: showStatus,
-  generation: () => { lookAtStatus(); lookAtHistory(); lookAtRouters(); lookAtSources(); },
+  generation: lookAtAll,
   router: () => { lookAtRouters(); lookAtStatus(); },
   routers: () => { lookAtRouters(); lookAtStatus(); },
   source: () => { lookAtSources(); lookAtStatus(); },
-  lost: lookAtAll,
-  poll: () => {
-    lookAtStatus();
-    if (!state.isLive) lookAtAll();
-  },
+  lost: beginAnew,
+  poll: lookAtAll,
 });
 
 function chooseRange(hours) {

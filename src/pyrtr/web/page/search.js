@@ -59,6 +59,8 @@ export class Search {
 
   put(...parts) {
     byId("search-result").replaceChildren(...parts);
+    // All of it would be much to listen to.
+    byId("search-told").textContent = byId("search-result").querySelector(".outcome, .empty-title, h3, .failure")?.textContent ?? "";
   }
 }
 
