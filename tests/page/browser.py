@@ -24,6 +24,9 @@ WAIT_MS = 15_000
 # The browser says so of every request that is under way when the program is stopped.
 CUT_OFF = r"net::ERR_(CONNECTION_(REFUSED|RESET)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|ABORTED)"
 
+# The page asks anew every 15 seconds, whatever it is told. Here it has to be told.
+NO_POLLING = "{ const every = setInterval; window.setInterval = (work, ms) => (ms < 10_000 ? every(work, ms) : 0); }"
+
 Scheme = Literal["light", "dark"]
 
 
@@ -59,6 +62,7 @@ def visit(
     with browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme) as context:
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)
+        page.add_init_script(NO_POLLING)
         page.on("request", lambda request: asked.append(request))
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on("console", lambda message: faults.append(f"console {message.type}: {message.text}"))
