@@ -108,6 +108,8 @@ class _StateCollector(Collector):
         yield from _router_metrics(context, self._sums)
         yield from _payload_metrics(published, context.versions)
         yield from _source_metrics(context.loader.status)
+        is_failing = context.loader.history_error is not None
+        yield GaugeMetricFamily("pyrtr_history_failing", "1 while the history for people can't be written.", is_failing)
         yield from _location_metrics(context.loader.places)
         yield from _slurm_metrics(context.loader.slurm.status)
 

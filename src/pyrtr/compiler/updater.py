@@ -82,6 +82,12 @@ class Updater(ABC):
         """An operator accepts the load that is held back; returns what that means, in words."""
         return "nothing is held back"
 
+    @property
+    def history_error(self) -> str | None:
+        """Why the last generation is not in the history for people; None if it is, or none is kept."""
+        archive = self._ledger.store.archive
+        return None if archive is None else archive.error
+
     @abstractmethod
     async def recover(self) -> None:
         """Go on from where the last run ended."""

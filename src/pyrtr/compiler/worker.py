@@ -201,16 +201,17 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
 def _made_of_before(job: Job) -> Ingredients:
     """What the current table was made of, as far as that can still be read."""
     files = _slurm_kept(job.before.slurm, job.before.slurm_digest)
-    shares = [Share(held.location, partial(_table_of, held)) for held in job.before.shares]
+    shares = [Share(held.location, partial(_table_of, held, job.now)) for held in job.before.shares]
     return Ingredients(shares, files if isinstance(files, tuple) else ())
 
 
-def _table_of(held: Held) -> PayloadTable:
+def _table_of(held: Held, now: float) -> PayloadTable:
+    """What a location gave, without what has ended since; nothing where that can't be read."""
     try:
         stored = read_table(Path(held.share), is_mapped=True)
     except StoreError:
         return NOTHING
-    return stored.table if stored.digest == held.digest else NOTHING
+    return unexpired(stored.table, stored.facts, now)[0] if stored.digest == held.digest else NOTHING
 
 
 def _slurm_kept(path: str | None, digest: bytes | None) -> tuple[SlurmFile, ...] | StoreError | None:

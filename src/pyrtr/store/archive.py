@@ -7,7 +7,7 @@
         serial          its own
         published_at    Unix seconds
         cause           as `Store.commit` has it
-        facts           JSON of `Facts`
+        facts           JSON of `Summary`
         change_count    entries that differ from the generation before
         changes         the delta file's octets (see `table_file.encode_delta`), compressed; NULL where there is none
 
@@ -66,7 +66,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True):
     """What is known of a generation besides its changes.
 
     Attributes:
@@ -237,7 +237,8 @@ class Archive:
                     break
                 connection.execute("DELETE FROM generation WHERE ordinal = ?", (oldest,))
         if pragma("freelist_count") * page_bytes > VACUUM_BYTES:
-            connection.execute(f"PRAGMA incremental_vacuum({VACUUM_BYTES // page_bytes})").fetchall()
+            # As a script, since a statement that gives no rows would be left after its first page.
+            connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_BYTES // page_bytes})")
 
 
 class _DamagedError(StoreError):
@@ -261,7 +262,7 @@ def _missing_rows(
 ) -> list[_Row]:
     """The rows of what comes after the last one, up to a generation."""
     session, counts = session_of(generation), generation.stored.table.counts
-    facts = Facts(
+    facts = Summary(
         counts=counts,
         why=None if story is None else story.why,
         sources=() if story is None else story.sources,
@@ -294,7 +295,7 @@ def _missing_rows(
             )
         )
         counts = _counts_before(counts, step.delta)
-        facts = Facts(counts)
+        facts = Summary(counts)
     return rows[::-1]
 
 

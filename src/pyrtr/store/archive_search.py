@@ -26,7 +26,7 @@ from pyrtr.payload.delta import Delta
 from pyrtr.payload.order import Rows, asn_column
 from pyrtr.payload.origin import Match, Network
 from pyrtr.payload.provenance import Provenance
-from pyrtr.store.archive import FORMAT, Facts
+from pyrtr.store.archive import FORMAT, Summary
 from pyrtr.store.table_file import decode_delta
 
 # Of a delta that is not compressed: several million changes.
@@ -78,7 +78,7 @@ class Record:
     serial: int
     published_at: float
     cause: str
-    facts: Facts
+    facts: Summary
     change_count: int
     has_changes: bool
 
@@ -138,9 +138,10 @@ class Reader:
         self._identity: tuple[int, int] | None = None
         self._connection: sqlite3.Connection | None = None
 
-    def oldest(self) -> Record | None:
-        """The oldest generation; None if there is none."""
-        with self._rows(f"SELECT {_COLUMNS} FROM generation ORDER BY ordinal LIMIT 1") as rows:
+    def oldest(self, *, has_changes: bool = False) -> Record | None:
+        """The oldest generation, of all or of those whose changes can be told; None if there is none."""
+        which = "WHERE changes IS NOT NULL" if has_changes else ""
+        with self._rows(f"SELECT {_COLUMNS} FROM generation {which} ORDER BY ordinal LIMIT 1") as rows:
             return next(map(_record, rows), None)
 
     def generations(self, *, until: int = LATEST, limit: int) -> list[Record]:
@@ -259,7 +260,7 @@ def _matching(asns: list[int], kind: Kind, wanted: Wanted) -> Places:
 
 def _record(row: Sequence[Any]) -> Record:
     ordinal, session, from_serial, serial, published_at, cause, facts, change_count, has_changes = row
-    known = msgspec.json.decode(facts, type=Facts)
+    known = msgspec.json.decode(facts, type=Summary)
     return Record(ordinal, session, from_serial, serial, published_at, cause, known, change_count, bool(has_changes))
 
 

@@ -1,9 +1,4 @@
-"""Content codings of answers (RFC 9110 §8.4): which one a client takes, and a stream of one, a piece at a time.
-
-A stream is made of pieces, each compressed on its own, so that whoever compresses the next one needs nothing but the
-few numbers of a `Tally`. For gzip (RFC 1952) they are blocks of one deflate stream that end on an octet, for zstd
-(RFC 8878 §3.1) frames one after another.
-"""
+"""Content codings of answers (RFC 9110 §8.4): which one a client takes, and a stream of one, a piece at a time."""
 
 from __future__ import annotations
 
@@ -11,15 +6,11 @@ import re
 import zlib
 from enum import StrEnum
 
-import msgspec
 import zstandard
 
-# Small answers are sent as they are.
-MIN_BYTES = 1400
 # Faster than any link that is slower than loopback; the next levels take twice as long for a tenth less.
 _LEVEL = 1
-_GZIP_HEAD = bytes.fromhex("1f8b08000000000004ff")
-_LAST_BLOCK = b"\x03\x00"
+_GZIP = 16 + zlib.MAX_WBITS
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
@@ -29,13 +20,6 @@ class Coding(StrEnum):
     ZSTD = "zstd"
     GZIP = "gzip"
     IDENTITY = "identity"
-
-
-class Tally(msgspec.Struct, frozen=True, array_like=True):
-    """What of a stream was coded so far: the CRC-32 of its octets, and how many there were."""
-
-    crc: int = 0
-    size: int = 0
 
 
 def accepted(header: str) -> Coding:
@@ -51,17 +35,21 @@ def accepted(header: str) -> Coding:
     return coded if weight > 0 and weight >= weights.get(Coding.IDENTITY, 0.0) else Coding.IDENTITY
 
 
-def encode(coding: Coding, octets: bytes, before: Tally, *, is_last: bool) -> tuple[bytes, Tally]:
-    """The next piece of a stream, and the tally after it."""
-    tally = Tally(zlib.crc32(octets, before.crc), before.size + len(octets))
-    match coding:
-        case Coding.IDENTITY:
-            return octets, tally
-        case Coding.ZSTD:
-            return zstandard.ZstdCompressor(_LEVEL).compress(octets) if octets else b"", tally
-        case Coding.GZIP:
-            deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-            blocks = deflate.compress(octets) + deflate.flush(zlib.Z_SYNC_FLUSH)
-            head = b"" if before.size else _GZIP_HEAD
-            end = _LAST_BLOCK + tally.crc.to_bytes(4, "little") + (tally.size % 2**32).to_bytes(4, "little")
-            return head + blocks + (end if is_last else b""), tally
+class Encoder:
+    """One stream, of which each piece can be decoded when it comes.
+
+    It is a single member of gzip, and a single frame of zstd: many clients take no more, though more are allowed.
+    """
+
+    def __init__(self, coding: Coding) -> None:
+        self._zstd = zstandard.ZstdCompressor(_LEVEL).compressobj() if coding is Coding.ZSTD else None
+        self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP) if coding is Coding.GZIP else None
+
+    def encode(self, octets: bytes, *, is_last: bool) -> bytes:
+        """The next piece."""
+        if self._zstd is not None:
+            mode = zstandard.COMPRESSOBJ_FLUSH_FINISH if is_last else zstandard.COMPRESSOBJ_FLUSH_BLOCK
+            return self._zstd.compress(octets) + self._zstd.flush(mode)
+        if self._gzip is not None:
+            return self._gzip.compress(octets) + self._gzip.flush(zlib.Z_FINISH if is_last else zlib.Z_SYNC_FLUSH)
+        return octets

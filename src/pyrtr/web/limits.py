@@ -47,7 +47,7 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
-        group = next((group for path, group in _GROUPS.items() if scope["path"].startswith(path)), "others")
+        group = "streams" if (scope["method"], scope["path"]) == _ROUTES else _group(scope["path"])
         answer = self._refusal(scope, group)
         if answer is not None:
             await answer(scope, receive, send)
@@ -76,6 +76,11 @@ class Limits:
             text = f"{limit} such requests are under way, which is the limit: try again later"
             return refusal(path, text, 503, {"retry-after": "1"})
         return None
+
+
+def _group(path: str) -> str:
+    """Which answers it has its limit in common with."""
+    return next((group for start, group in _GROUPS.items() if path.startswith(start)), "others")
 
 
 def _too_much(path: str, text: str, status: int) -> Response:

@@ -43,6 +43,7 @@ class Condition:
         expiry_error: why what has expired could not be taken away.
         storage_error: why the last new generation could not be stored, and so not published.
         state_error: why the state folder is not used.
+        history_error: why the last generation is not in the history for people.
         age_s, max_age_s: how old the data is, and from when on it is stale.
         is_withdrawn: whether stale data was taken away from the routers.
         divergence: how the pyRTR that is followed contradicts itself.
@@ -57,6 +58,7 @@ class Condition:
     expiry_error: str | None
     storage_error: str | None
     state_error: str | None
+    history_error: str | None
     age_s: float | None
     max_age_s: float
     is_withdrawn: bool
@@ -78,6 +80,7 @@ def condition(context: Context, now: float) -> Condition:
         expiry_error=None if status.expiry_error is None else printable(status.expiry_error),
         storage_error=None if status.storage_error is None else printable(status.storage_error),
         state_error=None if status.state_error is None else printable(status.state_error),
+        history_error=None if loader.history_error is None else printable(loader.history_error),
         age_s=agenda.age_s(now),
         max_age_s=agenda.max_age_s,
         is_withdrawn=agenda.is_withdrawn,
@@ -110,6 +113,8 @@ def judge(condition: Condition) -> Verdict:
         reasons.append(f"the SLURM files can't be used, and those before them are: {condition.slurm_error}")
     if condition.state_error is not None:
         warnings.append(f"a restart will lose the routers' place: {condition.state_error}")
+    if condition.history_error is not None:
+        warnings.append(f"what changes is not in the history for people: {condition.history_error}")
     if condition.expiry_error is not None:
         reasons.append(f"what has expired is still served: {condition.expiry_error}")
     if condition.storage_error is not None:

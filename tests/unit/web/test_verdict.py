@@ -12,6 +12,7 @@ GOOD = Condition(
     expiry_error=None,
     storage_error=None,
     state_error=None,
+    history_error=None,
     age_s=60.0,
     max_age_s=3600.0,
     is_withdrawn=False,
@@ -65,6 +66,7 @@ def test_reasons(changes, words):
             {"source_error": "not JSON"},
             ["the last look at the source failed, and the data before it is served on: not JSON"],
         ),
+        ({"history_error": "disk full"}, ["what changes is not in the history for people: disk full"]),
         ({"state_error": "read-only"}, ["a restart will lose the routers' place: read-only"]),
     ],
 )

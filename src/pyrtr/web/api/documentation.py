@@ -52,6 +52,7 @@ _WORDS = {
     500: "a fault of ours, which the log tells of",
     503: "not now: there is no data yet, or too much is asked at once; `Retry-After` says when to ask again",
 }
+_CSV = "ASN,IP Prefix,Max Length,Trust Anchor,Expires\nAS64496,192.0.2.0/24,24,apnic,1788264000\n"
 # What any request can come to.
 _ALWAYS = (400, 431, 500, 503)
 
@@ -186,20 +187,26 @@ def _responses(operation: Operation) -> Iterable[tuple[str, dict[str, object]]]:
     schema = answers[0] if len(answers) == 1 else {"anyOf": answers}
     content: dict[str, object] = {JSON: {"schema": schema, "example": operation.example}}
     if operation.is_csv:
-        example = "ASN,IP Prefix,Max Length,Trust Anchor,Expires\nAS64496,192.0.2.0/24,24,apnic,1788264000\n"
-        content[CSV] = {"schema": {"type": "string"}, "example": example}
+        content[CSV] = {"schema": {"type": "string"}, "example": _CSV}
     yield "200", {"description": "the answer", "content": content}
     if operation.is_tagged:
         yield "304", {"description": _WORDS[304]}
-    for status_code in operation.refusals:
-        refused = {"error": HTTPStatus(status_code).phrase}
-        media = {JSON: {"schema": _reference(models.Refused), "example": refused}}
-        yield str(status_code), {"description": "the token is missing, or another one", "content": media}
-    for status_code in sorted({*operation.problems, *_ALWAYS}):
-        title: object = HTTPStatus(status_code).phrase
-        told = {"type": "about:blank", "title": title, "status": status_code, "detail": _WORDS[status_code]}
-        media = {MEDIA_TYPE: {"schema": _reference(models.Problem), "example": told}}
-        yield str(status_code), {"description": _WORDS[status_code], "content": media}
+    for code in operation.refusals:
+        yield _refusal(code, "the token is missing, or another one", JSON, models.Refused, {"error": _title(code)})
+    for code in sorted({*operation.problems, *_ALWAYS}):
+        example = {"type": "about:blank", "title": _title(code), "status": code, "detail": _WORDS[code]}
+        yield _refusal(code, _WORDS[code], MEDIA_TYPE, models.Problem, example)
+
+
+def _refusal(
+    code: int, description: str, media_type: str, model: type, example: object
+) -> tuple[str, dict[str, object]]:
+    content = {media_type: {"schema": _reference(model), "example": example}}
+    return str(code), {"description": description, "content": content}
+
+
+def _title(code: int) -> str:
+    return HTTPStatus(code).phrase
 
 
 def _reference(model: type) -> dict[str, str]:

@@ -324,7 +324,7 @@ class ValidatedRoutes(Struct):
 class AskedRoute(Struct, forbid_unknown_fields=True):
     """A route that is asked about."""
 
-    asn: Asn | AsnText
+    asn: Asn | Annotated[str, Meta(extra_json_schema={"format": "asn"}, examples=["AS64496"])]
     prefix: Annotated[str, Meta(extra_json_schema={"format": "prefix"}, examples=["192.0.2.0/24"])]
 
 

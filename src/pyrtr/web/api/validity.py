@@ -78,9 +78,10 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter()
 
     @router.api_route("/api/v1/validity/{asn}/{prefix:path}", methods=METHODS)
-    async def validity_of(request: Request, asn: str, prefix: str) -> Response:
+    async def validity_of(request: Request) -> Response:
         Query(request)
-        return await _single(context, request, ASN_IN_PATH.of(asn), PREFIX_IN_PATH.of(prefix))
+        path = request.path_params  # as arguments they would cost as much as the validation
+        return await _single(context, request, ASN_IN_PATH.of(path["asn"]), PREFIX_IN_PATH.of(path["prefix"]))
 
     @router.api_route("/api/v1/validity", methods=[*METHODS, "POST"])
     async def validity(request: Request) -> Response:

@@ -46,11 +46,13 @@ class Lookup:
 
     async def close(self) -> None:
         """End the process."""
-        tasks = [*self._asking, *filter(None, [self._resting])]
-        for task in tasks:
+        for task in self._asking:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._companion.stop()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        async with self._turn:
+            if self._resting is not None:
+                self._resting.cancel()
+            await self._companion.stop()
 
     async def _ask(self, question: Asked) -> Piece:
         async with self._turn:

@@ -150,7 +150,7 @@ class _Changes:
     def write(self, clock: _Clock, span: Span, offset: int, told: int) -> tuple[_At | None, str | None]:
         """Write what there is in a span; returns the place where that goes on, and at the end, the next page."""
         first = span.until
-        oldest = self._reader.oldest()
+        oldest = self._reader.oldest(has_changes=True)
         with contextlib.closing(self._found(span)) as generations:
             for found in generations:
                 ordinal = found.record.ordinal

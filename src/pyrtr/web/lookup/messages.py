@@ -1,7 +1,6 @@
 """What the lookup process is asked, and what it answers.
 
-Each question is answered in one piece, with a place to go on from: the next question is the same with that place. So
-the process keeps nothing of a stream, and another one can go on with it.
+Each question is answered in one piece, with a place to go on from: the next question is the same with that place.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import msgspec
 
 from pyrtr.payload.origin import Match
 from pyrtr.store.archive_search import END_OF_TIME, Kind, Relation
-from pyrtr.web.coding import Coding, Tally
+from pyrtr.web.coding import Coding
 
 
 class Form(StrEnum):
@@ -35,11 +34,11 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         at: what the answer's own code makes of it; empty at the start.
-        tally: what was coded before.
+        stream: the number of the encoder that goes on with it; 0 at the start.
     """
 
     at: tuple[int, ...] = ()
-    tally: Tally = Tally()
+    stream: int = 0
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -29,7 +29,7 @@ _DESCRIPTIONS = {
 
 
 class _Route(msgspec.Struct):
-    asn: int | str
+    asn: int | float | str  # in JSON, 64496.0 is a whole number, too
     prefix: str
 
 
@@ -68,23 +68,23 @@ def read_routes(body: bytes) -> list[tuple[Network, int]]:
         raise ProblemError(400, f"{text}: {error}", "routes") from None
     if not 1 <= len(routes) <= MAX_ROUTES:
         raise ProblemError(400, f"{len(routes)} routes: expected 1 to {MAX_ROUTES}, more in further requests", "routes")
-    return [_route(number, route) for number, route in enumerate(routes)]
+    return [_route(place, route) for place, route in enumerate(routes)]
 
 
-def _route(number: int, route: _Route) -> tuple[Network, int]:
-    asn = route.asn
-    if isinstance(asn, str):
-        match = ASN_TEXT.fullmatch(asn)
-        asn = int(match[1]) if match else -1
+def _route(place: int, route: _Route) -> tuple[Network, int]:
+    match route.asn:
+        case str(text):
+            found = ASN_TEXT.fullmatch(text)
+            asn = int(found[1]) if found else -1
+        case number:
+            asn = int(number) if number == number // 1 else -1
     if not 0 <= asn <= MAX_ASN:
-        raise ProblemError(
-            400, f'asn of route {number} is "{_told(str(route.asn))}": expected 0 to {MAX_ASN}', "routes"
-        )
+        raise ProblemError(400, f'asn of route {place} is "{_told(str(route.asn))}": expected 0 to {MAX_ASN}', "routes")
     try:
         return read_prefix(route.prefix), asn
     except ValueError as error:
         told = _told(route.prefix)
-        raise ProblemError(400, f'prefix of route {number} is "{told}": expected {error}', "routes") from None
+        raise ProblemError(400, f'prefix of route {place} is "{told}": expected {error}', "routes") from None
 
 
 def _told(text: str) -> str:
