@@ -39,7 +39,7 @@ function author(by) {
     case "source": return by.name || "the source";
     case "slurm-filter": return `filter of ${by.name}`;
     case "slurm-assertion": return `assertion of ${by.name}`;
-    case "expiry": return "it expired";
+    case "expiry": return by.name === "stale" ? "the data was too old" : "it expired";
     default: return "–";
   }
 }
