@@ -160,7 +160,7 @@ const tenth = (value) => Math.round(value * 10) / 10;
 /** Round whole numbers within a range: three or a few more, where it is that wide. */
 function ticks(low, high) {
   const power = 10 ** Math.floor(Math.log10(Math.max(high - low, 1)));
-  const steps = [1, 0.5, 0.2, 0.1, 0.05].map((factor) => factor * power).filter((step) => step >= 1);
+  const steps = [5, 2, 1, 0.5, 0.2, 0.1, 0.05].map((factor) => factor * power).filter((step) => step >= 1);
   const step = steps.find((size) => Math.floor(high / size) - Math.ceil(low / size) >= 2) ?? 1;
   const values = [];
   for (let value = Math.ceil(low / step) * step; value <= high; value += step) values.push(value);

@@ -42,7 +42,6 @@ export class Search {
     if (!location.hash.startsWith("#q=")) return;
     const text = new URLSearchParams(location.hash.slice(1)).get("q") ?? "";
     byId("query").value = text;
-    byId("search").scrollIntoView({ block: "nearest" });
     this.search(text);
   }
 
@@ -59,6 +58,7 @@ export class Search {
 
   put(...parts) {
     byId("search-result").replaceChildren(...parts);
+    if (parts.length > 0 && byId("search-result").getBoundingClientRect().top > innerHeight * 0.8) byId("search").scrollIntoView();
     // All of it would be much to listen to.
     byId("search-told").textContent = byId("search-result").querySelector(".outcome, .empty-title, h3, .failure")?.textContent ?? "";
   }
