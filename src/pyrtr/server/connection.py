@@ -241,6 +241,7 @@ class Connection(asyncio.Protocol):
         serial = None if held is None else held.serial
         self._log.debug("router synced", kind=kind, serial=serial, seconds=round(seconds, 3))
         self._perform(actions)
+        self._registry.synced(self)
 
     def _close(self, reason: str, *, abort: bool) -> None:
         self.close_reason = self.close_reason or reason

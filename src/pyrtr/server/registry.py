@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 
 from pyrtr.histogram import Histogram
 from pyrtr.logs import get_logger
@@ -33,6 +34,14 @@ SYNC_BOUNDS_S = (0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
 # A router may send any of 65536 error codes: those that nobody assigned are counted as one.
 OTHER_CODE = "other"
 _CODES = frozenset(map(int, ErrorCode))
+
+
+class Happening(StrEnum):
+    """What those who listen are told of a router."""
+
+    CONNECTED = "connected"
+    SYNCED = "synced"
+    LEFT = "left"
 
 
 class Registry:
@@ -62,6 +71,7 @@ class Registry:
         self.refusals = Refusals()
         self._is_open = True
         self._advice = Advice()
+        self._listeners: list[Callable[[Happening, Connection], None]] = []
         self._lowest = lowest
         self._highest = highest
         self._is_empty = asyncio.Event()
@@ -75,11 +85,16 @@ class Registry:
             get_logger().debug("version capped", router=peer.name, highest=highest.name)
         return Connection(self, CacheSession(self._lowest, highest), transport, peer, left)
 
+    def subscribe(self, listener: Callable[[Happening, Connection], None]) -> None:
+        """Call `listener` whenever a router comes, has been sent a whole response, or goes; it has to be quick."""
+        self._listeners.append(listener)
+
     def add(self, connection: Connection) -> None:
         """The router is connected."""
         self.accepted_count += 1
         self.connections.add(connection)
         self._is_empty.clear()
+        self._tell(Happening.CONNECTED, connection)
         if not self._is_open:  # its handshake was under way
             asyncio.get_running_loop().call_soon(connection.leave, None, _CLOSED)
 
@@ -91,8 +106,13 @@ class Registry:
             if connection.parting is not None:
                 self.partings[connection.parting] += 1
             self._advice.ended(connection, connection.peer.address, time.time() - connection.connected_at)
+            self._tell(Happening.LEFT, connection)
         if not self.connections:
             self._is_empty.set()
+
+    def synced(self, connection: Connection) -> None:
+        """The router has been sent a whole response."""
+        self._tell(Happening.SYNCED, connection)
 
     def slice_bytes(self, connection: Connection) -> int:
         """How much of an image a router may be handed at once.
@@ -122,6 +142,10 @@ class Registry:
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(sorted(self.connections, key=lambda connection: connection.connected_at))
+
+    def _tell(self, happening: Happening, connection: Connection) -> None:
+        for listener in self._listeners:
+            listener(happening, connection)
 
     def _published(self) -> None:
         self._notify(list(self.connections))

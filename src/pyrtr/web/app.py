@@ -6,8 +6,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from pyrtr.logs import printable
-from pyrtr.web import changes, clients, copies, exposition, generation, health
-from pyrtr.web.api import documentation, history, payload, problems, status, validity
+from pyrtr.web import changes, clients, copies, exposition, generation, health, page
+from pyrtr.web.api import documentation, events, history, payload, problems, status, validity
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.api.problems import refusal
 from pyrtr.web.context import Context
@@ -16,11 +16,11 @@ from pyrtr.web.limits import Limits
 __all__ = ["Context", "create_app"]
 
 PATHS = (
-    "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
+    "/", "/clients", "/copies", "/copies/{version}", "/generation", "/generation/steps", "/generation/table",
     "/healthz", "/readyz", "/metrics", "/api/v1/accept", "/api/v1/status", "/api/v1/routers", "/api/v1/sources",
     "/api/v1/vrps", "/api/v1/aspas", "/api/v1/aspa/{customer}", "/api/v1/router-keys", "/api/v1/validity",
     "/api/v1/validity/{asn}/{prefix}", "/api/v1/generations", "/api/v1/generations/{serial}", "/api/v1/changes",
-    "/api/v1/diff", "/api/v1/openapi.json", "/api/v1/docs",
+    "/api/v1/diff", "/api/v1/events", "/api/v1/openapi.json", "/api/v1/docs",
 )  # fmt: skip
 
 
@@ -28,9 +28,10 @@ def create_app(context: Context) -> FastAPI:
     """The application over a running program."""
     app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None, redirect_slashes=False)
     # What is asked most often stands first, since each request is held against one path after the other.
-    for group in (validity, health, clients, copies, generation, exposition, changes, status, payload, history):
+    for group in (validity, health, clients, copies, generation, exposition, changes, status, payload, history, events):
         app.include_router(group.routes(context))
     app.include_router(documentation.routes())
+    app.include_router(page.routes())
     app.add_middleware(Limits)
     app.add_exception_handler(ProblemError, problems.answer)
     app.add_exception_handler(HTTPException, _refuse)
