@@ -245,7 +245,7 @@ def load(decoded: Decoded, builder: Builder, listed: Listed | None = None) -> Lo
     if listed is None:
         ipv4, ipv6, anchors = _vrps(decoded.roas, builder)
     else:
-        ipv4, ipv6, anchors = builder.vrps(listed.ipv4), builder.vrps(listed.ipv6), listed.anchors
+        ipv4, ipv6, anchors = builder.vrps(*listed.ipv4), builder.vrps(*listed.ipv6), listed.anchors
     for key in decoded.router_keys:
         _add_router_key(key, builder)
     for aspa in decoded.aspas:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from pyrtr.sources.records.builder import VrpRecords
 from pyrtr.sources.records.fields import Flags, Octets
-from pyrtr.sources.records.prefixes import IPV4_NUMBERS, Places, ipv4_columns, ipv6_lines
+from pyrtr.sources.records.prefixes import IPV4_NUMBERS, Places, Prefixes, ipv4_columns, ipv6_lines
 
 _LIST = b'\n\t"roas": ['
 # A record, and the five commas that end its members.
@@ -58,15 +58,15 @@ class Listed:
     """The VRPs of a list that is laid out as above.
 
     Attributes:
-        ipv4, ipv6: those of each address family, in their order.
-        anchors: names of the trust anchors, ascending.
+        ipv4, ipv6: those of each address family, in their order, in parts.
+    anchors: names of the trust anchors, ascending.
         count: VRPs of both families.
         rest: the document with one record in the place of the list.
         mark: the prefix that this record names, which no document can know.
     """
 
-    ipv4: VrpRecords
-    ipv6: VrpRecords
+    ipv4: list[VrpRecords]
+    ipv6: list[VrpRecords]
     anchors: tuple[str, ...]
     count: int
     rest: bytes
@@ -75,20 +75,6 @@ class Listed:
 
 class _IrregularError(Exception):
     """Something is not laid out as above."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The records of one chunk. IPv4 prefixes are read already, those of IPv6 are lines still."""
-
-    asns: NDArray[np.int64]
-    max_lengths: NDArray[np.int64]
-    expires: NDArray[np.int64]
-    anchors: NDArray[np.uint16]
-    is_ipv6: Flags
-    ipv4: Octets
-    ipv4_lengths: Octets
-    ipv6_lines: bytes
 
 
 def read(body: bytes) -> Listed | None:
@@ -102,15 +88,19 @@ def read(body: bytes) -> Listed | None:
         return None
     names: dict[str, int] = {}
     try:
-        parts = [_part(octets, names) for octets in _chunks(body, start, end - len(_AFTER_LAST))]
+        parts = [_families(octets, names) for octets in _chunks(body, start, end - len(_AFTER_LAST))]
         _require(bool(parts))
-        ipv4, ipv6 = _families(parts, names)
     except _IrregularError:
         return None
+    ascending = sorted(names)
+    numbers = np.array([ascending.index(name) for name in names], np.uint16)
+    ipv4, ipv6 = (
+        [replace(part, anchors=numbers[part.anchors]) for part in family] for family in zip(*parts, strict=True)
+    )
     mark = os.urandom(16).hex()
     record = f'{{"prefix": "{mark}", "asn": 0}}'
     rest = b"".join((memoryview(body)[:start], record.encode(), memoryview(body)[end:]))
-    return Listed(ipv4, ipv6, tuple(sorted(names)), len(ipv4.asns) + len(ipv6.asns), rest, mark)
+    return Listed(ipv4, ipv6, tuple(ascending), sum(len(part.asns) for part in (*ipv4, *ipv6)), rest, mark)
 
 
 def _chunks(body: bytes, start: int, end: int) -> Iterator[Octets]:
@@ -125,8 +115,8 @@ def _chunks(body: bytes, start: int, end: int) -> Iterator[Octets]:
         start = stop
 
 
-def _part(octets: Octets, names: dict[str, int]) -> _Part:
-    """Read one chunk; names of trust anchors that are new get the next numbers."""
+def _families(octets: Octets, names: dict[str, int]) -> tuple[VrpRecords, VrpRecords]:
+    """Read one chunk, IPv4 and IPv6; names of trust anchors that are new get the next numbers."""
     marks = np.flatnonzero(octets - np.uint8(ord(",")) <= ord("/") - ord(","))  # , - . and /
     commas = np.flatnonzero(octets[marks] == ord(","))
     _require(len(commas) > 0 and len(commas) % _COMMAS == 0)
@@ -142,35 +132,20 @@ def _part(octets: Octets, names: dict[str, int]) -> _Part:
     expires = _numbers(octets, _after(_EXPIRES, octets, anchor_ends - 1), ends - 2)
     _after(_END, octets, ends - 2)
 
-    is_ipv6 = commas[1] - commas[0] != IPV4_NUMBERS
-    ipv4 = np.flatnonzero(~is_ipv6)
+    has_ipv6 = commas[1] - commas[0] != IPV4_NUMBERS
+
+    def family(is_family: Flags, prefixes: Prefixes) -> VrpRecords:
+        is_good = prefixes[2]
+        _require(len(is_good) == is_family.sum() and is_good.all())
+        return VrpRecords(*prefixes, asns[is_family], max_lengths[is_family], expires[is_family], anchors[is_family])
+
+    ipv4 = np.flatnonzero(~has_ipv6)
     ipv4_ends = [marks[commas[0][ipv4] + 1 + place] for place in range(IPV4_NUMBERS - 1)] + [prefix_ends[ipv4] - 1]
-    addresses, lengths, is_good = ipv4_columns(octets, prefix_starts[ipv4], ipv4_ends)
-    _require(is_good.all())
-    lines = _lines(octets, prefix_starts[is_ipv6], prefix_ends[is_ipv6] - 1)
-    return _Part(asns, max_lengths, expires, anchors, is_ipv6, addresses, lengths, lines)
-
-
-def _families(parts: list[_Part], names: dict[str, int]) -> tuple[VrpRecords, VrpRecords]:
-    """The records of all chunks, by address family; their trust anchors numbered by the ascending names."""
-    is_ipv6 = np.concatenate([part.is_ipv6 for part in parts])
-    number = {name: place for place, name in enumerate(sorted(names))}
-    numbers = np.array([number[name] for name in names], np.uint16)
-    asns = np.concatenate([part.asns for part in parts])
-    max_lengths = np.concatenate([part.max_lengths for part in parts])
-    expires = np.concatenate([part.expires for part in parts])
-    anchors = numbers[np.concatenate([part.anchors for part in parts])]
-
-    def family(is_family: Flags, addresses: Octets, lengths: Octets) -> VrpRecords:
-        is_good = np.ones(len(addresses), np.bool_)
-        columns = (column[is_family] for column in (asns, max_lengths, expires, anchors))
-        return VrpRecords(addresses, lengths, is_good, *columns)
-
-    addresses, lengths, is_good = ipv6_lines(b"".join(part.ipv6_lines for part in parts))
-    _require(len(is_good) == is_ipv6.sum() and is_good.all())
-    ipv4 = np.concatenate([part.ipv4 for part in parts])
-    ipv4_lengths = np.concatenate([part.ipv4_lengths for part in parts])
-    return family(~is_ipv6, ipv4, ipv4_lengths), family(is_ipv6, addresses, lengths)
+    lines = _lines(octets, prefix_starts[has_ipv6], prefix_ends[has_ipv6] - 1)
+    return (
+        family(~has_ipv6, ipv4_columns(octets, prefix_starts[ipv4], ipv4_ends)),
+        family(has_ipv6, ipv6_lines(lines)),
+    )
 
 
 def _require(is_regular: bool | np.bool_) -> None:
