@@ -20,6 +20,8 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from pyrtr.sources.records.builder import VrpRecords
 from pyrtr.sources.records.fields import Flags, Octets
 from pyrtr.sources.records.prefixes import IPV4_NUMBERS, Places, Prefixes, ipv4_columns, ipv6_lines
+from pyrtr.threads import both
 
 _LIST = b'\n\t"roas": ['
 # A record, and the five commas that end its members.
@@ -59,14 +62,14 @@ class Listed:
 
     Attributes:
         ipv4, ipv6: those of each address family, in their order, in parts.
-    anchors: names of the trust anchors, ascending.
+        anchors: names of the trust anchors, ascending.
         count: VRPs of both families.
         rest: the document with one record in the place of the list.
         mark: the prefix that this record names, which no document can know.
     """
 
-    ipv4: list[VrpRecords]
-    ipv6: list[VrpRecords]
+    ipv4: tuple[VrpRecords, ...]
+    ipv6: tuple[VrpRecords, ...]
     anchors: tuple[str, ...]
     count: int
     rest: bytes
@@ -75,6 +78,21 @@ class Listed:
 
 class _IrregularError(Exception):
     """Something is not laid out as above."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The records of one chunk, by address family; their trust anchors are indices into `names`."""
+
+    ipv4: VrpRecords
+    ipv6: VrpRecords
+    names: list[str]
+
+    def families(self, names: list[str]) -> tuple[VrpRecords, VrpRecords]:
+        """The same with indices into other `names`, all of its own among them."""
+        codes = np.array([names.index(name) for name in self.names], np.uint16)
+        ipv4, ipv6 = (replace(family, anchors=codes[family.anchors]) for family in (self.ipv4, self.ipv6))
+        return ipv4, ipv6
 
 
 def read(body: bytes) -> Listed | None:
@@ -86,37 +104,43 @@ def read(body: bytes) -> Listed | None:
     end = body.find(b"]", start)
     if start < len(_LIST) or end < 0 or not body.endswith(_AFTER_LAST, start, end):
         return None
-    names: dict[str, int] = {}
     try:
-        parts = [_families(octets, names) for octets in _chunks(body, start, end - len(_AFTER_LAST))]
-        _require(bool(parts))
+        chunks = list(_chunks(body, start, end - len(_AFTER_LAST)))
+        _require(bool(chunks))
+        # By turns, since those of IPv6 stand last and take longer.
+        odd, even = both(partial(_parts, body, chunks[::2]), partial(_parts, body, chunks[1::2]))
     except _IrregularError:
         return None
-    ascending = sorted(names)
-    numbers = np.array([ascending.index(name) for name in names], np.uint16)
-    ipv4, ipv6 = (
-        [replace(part, anchors=numbers[part.anchors]) for part in family] for family in zip(*parts, strict=True)
-    )
+    parts = [part for pair in zip_longest(odd, even) for part in pair if part is not None]
+    names = sorted({name for part in parts for name in part.names})
+    ipv4, ipv6 = zip(*(part.families(names) for part in parts), strict=True)
     mark = os.urandom(16).hex()
     record = f'{{"prefix": "{mark}", "asn": 0}}'
     rest = b"".join((memoryview(body)[:start], record.encode(), memoryview(body)[end:]))
-    return Listed(ipv4, ipv6, tuple(ascending), sum(len(part.asns) for part in (*ipv4, *ipv6)), rest, mark)
+    return Listed(ipv4, ipv6, tuple(names), sum(len(part.asns) for part in (*ipv4, *ipv6)), rest, mark)
 
 
-def _chunks(body: bytes, start: int, end: int) -> Iterator[Octets]:
-    """The records from `start` to `end` in chunks, each record with the comma behind it, the last one, too."""
-    view = memoryview(body)
+def _chunks(body: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where chunks of whole records begin and end, each with the comma behind its last one; but for the last of all."""
     while start < end:
-        stop, comma = end, b","
-        if start + _CHUNK_BYTES < end:
-            stop, comma = body.rfind(b",\n", start, start + _CHUNK_BYTES) + 1, b""
+        is_last = start + _CHUNK_BYTES >= end
+        stop = end if is_last else body.rfind(b",\n", start, start + _CHUNK_BYTES) + 1
         _require(stop > start)
-        yield np.frombuffer(b"".join((_ROOM, view[start:stop], comma, _ROOM)), np.uint8)
+        yield start, stop
         start = stop
 
 
-def _families(octets: Octets, names: dict[str, int]) -> tuple[VrpRecords, VrpRecords]:
-    """Read one chunk, IPv4 and IPv6; names of trust anchors that are new get the next numbers."""
+def _parts(body: bytes, chunks: list[tuple[int, int]]) -> list[_Part]:
+    view = memoryview(body)
+    parts = []
+    for start, stop in chunks:
+        comma = b"" if body[stop - 1] == ord(",") else b","
+        parts.append(_part(np.frombuffer(b"".join((_ROOM, view[start:stop], comma, _ROOM)), np.uint8)))
+    return parts
+
+
+def _part(octets: Octets) -> _Part:
+    """Read the records of a chunk, all of them with the comma behind."""
     marks = np.flatnonzero(octets - np.uint8(ord(",")) <= ord("/") - ord(","))  # , - . and /
     commas = np.flatnonzero(octets[marks] == ord(","))
     _require(len(commas) > 0 and len(commas) % _COMMAS == 0)
@@ -128,7 +152,7 @@ def _families(octets: Octets, names: dict[str, int]) -> tuple[VrpRecords, VrpRec
     asns = _numbers(octets, _after(_ASN, octets, starts), asn_ends)
     prefix_starts = _after(_PREFIX, octets, asn_ends)
     max_lengths = _numbers(octets, _after(_MAX_LENGTH, octets, prefix_ends - 1), max_length_ends)
-    anchors = _anchors(octets, _after(_ANCHOR, octets, max_length_ends), anchor_ends - 1, names)
+    names, anchors = _anchors(octets, _after(_ANCHOR, octets, max_length_ends), anchor_ends - 1)
     expires = _numbers(octets, _after(_EXPIRES, octets, anchor_ends - 1), ends - 2)
     _after(_END, octets, ends - 2)
 
@@ -142,9 +166,10 @@ def _families(octets: Octets, names: dict[str, int]) -> tuple[VrpRecords, VrpRec
     ipv4 = np.flatnonzero(~has_ipv6)
     ipv4_ends = [marks[commas[0][ipv4] + 1 + place] for place in range(IPV4_NUMBERS - 1)] + [prefix_ends[ipv4] - 1]
     lines = _lines(octets, prefix_starts[has_ipv6], prefix_ends[has_ipv6] - 1)
-    return (
+    return _Part(
         family(~has_ipv6, ipv4_columns(octets, prefix_starts[ipv4], ipv4_ends)),
         family(has_ipv6, ipv6_lines(lines)),
+        names,
     )
 
 
@@ -194,21 +219,21 @@ def _eight_digits(octets: Octets, ends: Places, width: Places) -> NDArray[np.int
     return eights.view(np.int64)
 
 
-def _anchors(octets: Octets, starts: Places, ends: Places, names: dict[str, int]) -> NDArray[np.uint16]:
-    """For each of the texts between `starts` and `ends` its number in `names`, which gets those that are new."""
+def _anchors(octets: Octets, starts: Places, ends: Places) -> tuple[list[str], NDArray[np.uint16]]:
+    """The texts between `starts` and `ends`: those that there are, and for each place an index into them."""
     width = ends - starts
     _require(width.min() >= 0 and width.max() <= MAX_ANCHOR_BYTES)
     windows = _windows(octets, f"S{MAX_ANCHOR_BYTES}")[starts]
-    anchors = np.full(len(starts), MAX_ANCHORS, np.uint16)
-    while (is_open := anchors == MAX_ANCHORS).any():
+    names: list[str] = []
+    codes = np.full(len(starts), MAX_ANCHORS, np.uint16)
+    while (is_open := codes == MAX_ANCHORS).any():
         first = int(is_open.argmax())
         text = octets[starts[first] : ends[first]].tobytes()
-        _require(_PLAIN.fullmatch(text) is not None)
-        anchor = names.setdefault(text.decode("ascii"), len(names))
-        _require(anchor < MAX_ANCHORS)
+        _require(_PLAIN.fullmatch(text) is not None and len(names) < MAX_ANCHORS)
         # What follows a shorter text is fixed, so texts of one width are the same where the windows are.
-        anchors[(windows == windows[first]) & (width == width[first])] = anchor
-    return anchors
+        codes[(windows == windows[first]) & (width == width[first])] = len(names)
+        names.append(text.decode("ascii"))
+    return names, codes
 
 
 def _lines(octets: Octets, starts: Places, ends: Places) -> bytes:
