@@ -1,10 +1,11 @@
-"""A list that is read by its layout, against the reader that knows nothing of layouts: the same, whatever stands there."""
+"""A list that is read by its layout, against the reader that knows no layouts: the same, whatever stands there."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -99,29 +100,24 @@ def outcome(loaded: Loaded) -> tuple[Any, ...]:
     )
 
 
-def read_plainly(body: bytes) -> Loaded:
-    builder = Builder(NOW)
+def read_plainly(body: bytes, *, now: float) -> Loaded:
+    builder = Builder(now)
     with document.refusals("rpki-client's JSON"):
         decoded = document.decode(body, builder.dropped)
     return document.load(decoded, builder)
 
 
 def assert_same(body: bytes) -> None:
-    try:
-        expected = outcome(read_plainly(body))
-    except SourceError as error:
+    outcomes: list[tuple[Any, ...] | str] = []
+    for read in (read_plainly, rpki_client.read):
         try:
-            rpki_client.read(body, now=NOW)
-        except SourceError as other:
-            assert str(other) == str(error)
-        else:
-            raise AssertionError("a document is read that is to be refused") from error
-    else:
-        assert outcome(rpki_client.read(body, now=NOW)) == expected
+            outcomes.append(outcome(read(body, now=NOW)))
+        except SourceError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
 
 
 @given(documents())
-@settings(max_examples=300)
 def test_a_list_is_read_by_its_layout_as_by_the_reader_of_all_json(body):
     assert_same(body)
 
@@ -129,20 +125,18 @@ def test_a_list_is_read_by_its_layout_as_by_the_reader_of_all_json(body):
 @given(spoilt_documents())
 @example(b'{\n\t"roas": [\n\t]}')
 @example(b'{\n\t"roas": []}')
-@settings(max_examples=1000)
+@example(b'{\n\t"roas": [\n\t\t{ "asn": 1, "prefix": "::/0", "maxLength": 0, "ta": "", "expires": 1795420000 },\n\t]}')
+@settings(max_examples=300)
 def test_a_spoilt_list_comes_to_the_same_whoever_reads_it(body):
     assert_same(body)
 
 
-@given(st.lists(records(), min_size=1, max_size=40), st.integers(120, 400))
+@given(st.lists(records(), min_size=1, max_size=40), st.integers(250, 600))
 def test_it_does_not_matter_where_chunks_end(listed, size):
     body = f'{{\n\t"roas": [{",".join(listed)}\n\t]}}'.encode()
-    usual = layout._CHUNK_BYTES
-    try:
-        layout._CHUNK_BYTES = size
-        listed_there = layout.read(body)
-        assert listed_there is not None
-        assert listed_there.count == len(listed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "_CHUNK_BYTES", size)
+        found = layout.read(body)
+        assert found is not None
+        assert found.count == len(listed)
         assert_same(body)
-    finally:
-        layout._CHUNK_BYTES = usual

@@ -55,6 +55,8 @@ _OVER_NINE = np.uint64(0x7676_7676_7676_7676)  # added to an octet it sets the h
 _HIGH_BITS = np.uint64(0x8080_8080_8080_8080)
 _LAST_OCTETS = np.array([(2**64 - 1) << 8 * (_WORD - width) & (2**64 - 1) for width in range(_WORD + 1)], np.uint64)
 
+_Chunk = tuple[int, int, bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -120,23 +122,20 @@ def read(body: bytes) -> Listed | None:
     return Listed(ipv4, ipv6, tuple(names), sum(len(part.asns) for part in (*ipv4, *ipv6)), rest, mark)
 
 
-def _chunks(body: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where chunks of whole records begin and end, each with the comma behind its last one; but for the last of all."""
+def _chunks(body: bytes, start: int, end: int) -> Iterator[_Chunk]:
+    """Where chunks of whole records begin and end, and the comma that is missing behind the last record of all."""
     while start < end:
         is_last = start + _CHUNK_BYTES >= end
         stop = end if is_last else body.rfind(b",\n", start, start + _CHUNK_BYTES) + 1
         _require(stop > start)
-        yield start, stop
+        yield start, stop, b"," if is_last else b""
         start = stop
 
 
-def _parts(body: bytes, chunks: list[tuple[int, int]]) -> list[_Part]:
+def _parts(body: bytes, chunks: list[_Chunk]) -> list[_Part]:
     view = memoryview(body)
-    parts = []
-    for start, stop in chunks:
-        comma = b"" if body[stop - 1] == ord(",") else b","
-        parts.append(_part(np.frombuffer(b"".join((_ROOM, view[start:stop], comma, _ROOM)), np.uint8)))
-    return parts
+    joined = (b"".join((_ROOM, view[start:stop], comma, _ROOM)) for start, stop, comma in chunks)
+    return [_part(np.frombuffer(chunk, np.uint8)) for chunk in joined]
 
 
 def _part(octets: Octets) -> _Part:
