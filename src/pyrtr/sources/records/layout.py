@@ -44,7 +44,7 @@ _COMMAS = 5
 _AFTER_LAST = b"\n\t"
 
 MAX_ANCHORS = 16  # there are five in the world
-MAX_ANCHOR_BYTES = 16
+MAX_ANCHOR_BYTES = 16  # two words
 MAX_DIGITS = 16  # fit into 64 bits
 _CHUNK_BYTES = 2**21  # at a time: what is made of it stays in the processor's cache
 _ROOM = bytes(32)  # on both sides of a chunk, so that no text reaches beyond it
@@ -222,15 +222,19 @@ def _anchors(octets: Octets, starts: Places, ends: Places) -> tuple[list[str], N
     """The texts between `starts` and `ends`: those that there are, and for each place an index into them."""
     width = ends - starts
     _require(width.min() >= 0 and width.max() <= MAX_ANCHOR_BYTES)
-    windows = _windows(octets, f"S{MAX_ANCHOR_BYTES}")[starts]
+    windows = _windows(octets, "<u8")
+    halves = windows[starts], windows[starts + _WORD]
     names: list[str] = []
     codes = np.full(len(starts), MAX_ANCHORS, np.uint16)
     while (is_open := codes == MAX_ANCHORS).any():
         first = int(is_open.argmax())
         text = octets[starts[first] : ends[first]].tobytes()
         _require(_PLAIN.fullmatch(text) is not None and len(names) < MAX_ANCHORS)
-        # What follows a shorter text is fixed, so texts of one width are the same where the windows are.
-        codes[(windows == windows[first]) & (width == width[first])] = len(names)
+        # What follows a shorter text is fixed, so texts of one width are the same where both words are.
+        is_same = width == width[first]
+        for half in halves:
+            is_same &= half == half[first]
+        codes[is_same] = len(names)
         names.append(text.decode("ascii"))
     return names, codes
 
