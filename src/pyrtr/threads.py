@@ -44,5 +44,8 @@ class _Thread(threading.Thread, Generic[There]):
         """Wait for it; raises what the call raised."""
         self.join()
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # it leads back to here, and with it what the call had in hand would stay
         return self._results[0]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
+import weakref
 
+import numpy as np
 import pytest
 
 from pyrtr.threads import both
@@ -29,3 +33,21 @@ def test_what_either_raises_is_raised_when_both_have_ended(here, there):
     with pytest.raises(ValueError, match="there" if there else "here"):
         both(lambda: call("here", fails=here), lambda: call("there", fails=there))
     assert sorted(ended) == ["here", "there"]
+
+
+def test_what_a_call_that_failed_had_in_hand_is_let_go_of():
+    """Without the garbage collector, which a compile process does not run."""
+
+    def fails() -> None:
+        octets = np.zeros(1)
+        held.append(weakref.ref(octets))
+        raise ValueError
+
+    held: list[weakref.ref[np.ndarray]] = []
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            both(lambda: None, fails)
+        assert held[0]() is None
+    finally:
+        gc.enable()

@@ -13,6 +13,7 @@ members and Routinator's names in them gives the same payload here as there.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 
 import msgspec
@@ -46,12 +47,10 @@ def _rest(listed: Listed, dropped: Counter[str]) -> Decoded | None:
 
     What is wrong can only be told of the document as it is.
     """
-    try:
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         decoded = document.decode(listed.rest, dropped)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if [record.prefix for record in decoded.roas] != [listed.mark]:
-        dropped.clear()
-        return None
-    decoded.counts["vrps"] = listed.count
-    return decoded
+        if [record.prefix for record in decoded.roas] == [listed.mark]:
+            decoded.counts["vrps"] = listed.count
+            return decoded
+    dropped.clear()
+    return None

@@ -115,7 +115,9 @@ def test_nor_is_one_that_stands_there_in_another_way(document):
     assert layout.read(document) is None
 
 
-def test_more_trust_anchors_than_there_are_in_the_world_are_left_to_the_other_reader():
+@pytest.mark.parametrize("size", [2**20, 300])
+def test_more_trust_anchors_than_there_are_in_the_world_are_left_to_the_other_reader(size, monkeypatch):
+    monkeypatch.setattr(layout, "_CHUNK_BYTES", size)
     records = [RECORD.replace("arin", f"ta-{number}") for number in range(layout.MAX_ANCHORS)]
     found = layout.read(body(*records))
     assert found is not None

@@ -110,11 +110,12 @@ def read(body: bytes) -> Listed | None:
         chunks = list(_chunks(body, start, end - len(_AFTER_LAST)))
         _require(bool(chunks))
         # By turns, since those of IPv6 stand last and take longer.
-        odd, even = both(partial(_parts, body, chunks[::2]), partial(_parts, body, chunks[1::2]))
+        halves = both(partial(_parts, body, chunks[::2]), partial(_parts, body, chunks[1::2]))
+        parts = [part for pair in zip_longest(*halves) for part in pair if part is not None]
+        names = sorted({name for part in parts for name in part.names})
+        _require(len(names) <= MAX_ANCHORS)
     except _IrregularError:
         return None
-    parts = [part for pair in zip_longest(odd, even) for part in pair if part is not None]
-    names = sorted({name for part in parts for name in part.names})
     ipv4, ipv6 = zip(*(part.families(names) for part in parts), strict=True)
     mark = os.urandom(16).hex()
     record = f'{{"prefix": "{mark}", "asn": 0}}'
