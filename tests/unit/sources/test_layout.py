@@ -96,6 +96,12 @@ def test_a_list_with_anything_else_in_any_record_is_not(old, new):
         assert layout.read(body(*records)) is None
 
 
+def test_a_text_is_not_taken_for_one_that_it_only_begins_with():
+    fifteen = RECORD.replace("arin", "fifteen letters")
+    assert layout.read(body(fifteen, fifteen)) is not None
+    assert layout.read(body(fifteen, fifteen.replace("letters", 'letters"'))) is None
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -140,14 +140,13 @@ def _parts(body: bytes, chunks: list[_Chunk]) -> list[_Part]:
 
 
 def _part(octets: Octets) -> _Part:
-    """Read the records of a chunk, all of them with the comma behind."""
+    """Read the records of a chunk, which ends with the comma behind the last of them."""
     marks = np.flatnonzero(octets - np.uint8(ord(",")) <= ord("/") - ord(","))  # , - . and /
     commas = np.flatnonzero(octets[marks] == ord(","))
     _require(len(commas) > 0 and len(commas) % _COMMAS == 0)
     commas = np.ascontiguousarray(commas.reshape(-1, _COMMAS).T)
     asn_ends, prefix_ends, max_length_ends, anchor_ends, ends = marks[commas]
     starts = np.concatenate(([len(_ROOM)], ends[:-1] + 1))
-    _require(ends[-1] + 1 == len(octets) - len(_ROOM))
 
     asns = _numbers(octets, _after(_ASN, octets, starts), asn_ends)
     prefix_starts = _after(_PREFIX, octets, asn_ends)
