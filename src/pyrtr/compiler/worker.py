@@ -12,7 +12,7 @@ import msgspec
 
 from pyrtr import processes
 from pyrtr.compiler.job import Held, Input, InputReport, Job, Report, SlurmReport, Task
-from pyrtr.compiler.pipeline import compare
+from pyrtr.compiler.pipeline import Outcome, compare
 from pyrtr.compiler.provenance import Ingredients, Share, Version, expired_count, provenance
 from pyrtr.errors import SlurmError, SourceError, StoreError
 from pyrtr.payload.slurm import Slurmed, SlurmFile, apply_slurm
@@ -24,6 +24,7 @@ from pyrtr.sources.records import slurm
 from pyrtr.store import columns
 from pyrtr.store.slurm_file import identity_of, read_slurm, write_slurm
 from pyrtr.store.table_file import content_digest, read_table, write_delta, write_table
+from pyrtr.threads import both
 
 
 def compile_table(job: Job) -> Report:
@@ -54,10 +55,15 @@ def compile_table(job: Job) -> Report:
             slurmed, slurm_report, files = applied
             table, facts, oversized = slurmed.table, slurmed.facts, oversized + slurmed.oversized
     watch.lap("merge")
-    outcome = None if current is None else compare(current.table, current.facts, table, job.now)
+
+    def compared() -> tuple[Outcome | None, bytes]:
+        outcome = None if current is None else compare(current.table, current.facts, table, job.now)
+        return outcome, content_digest(table)
+
+    (outcome, content), digests = both(compared, partial(_write_shares, shares))
     watch.lap("compare")
-    if len(used) == 1 and table is used[0].table and used[0].report.digest is not None:
-        digest = used[0].report.digest
+    if len(used) == 1 and table is used[0].table and used[0] in digests:
+        digest = digests[used[0]]
         columns.link(Path(used[0].place.new_share), Path(job.table))
     else:
         digest = write_table(Path(job.table), table, facts)
@@ -75,7 +81,6 @@ def compile_table(job: Job) -> Report:
         expired = expired_count(found)
         watch.lap("provenance")
         write_delta(Path(job.delta), delta, found)
-    content = content_digest(table)
     watch.lap("write")
     newest = max(used, key=lambda share: share.built_at, default=None)
     return Report(
@@ -91,7 +96,9 @@ def compile_table(job: Job) -> Report:
         vrps_by_anchor=count_by_anchor(facts),
         oversized_aspas=oversized,
         losses=None if outcome is None else outcome.losses,
-        inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),
+        inputs=tuple(
+            msgspec.structs.replace(share.report, digest=digests.get(share), is_used=share in used) for share in shares
+        ),
         slurm=slurm_report,
         seconds=watch.seconds,
         expired_count=expired,
@@ -120,7 +127,7 @@ class _Share:
         place: what was asked.
         table, facts: its payload, without what has expired; nothing where it gives nothing.
         built_at: Unix time from which its age counts.
-        report: what became of it.
+        report: what became of it, as far as it is known before anything is written.
         is_there: whether it gives anything at all, be it the empty set.
     """
 
@@ -177,10 +184,14 @@ def _found(place: Input, body: str, now: float, watch: Stopwatch) -> _Share:
         built_at = place.modified if loaded.build_time is None else loaded.build_time
         source = SourceReport(loaded.metadata, loaded.records, loaded.dropped, built_at)
         watch.lap("decode")
-    digest = write_table(Path(place.new_share), table, facts)
-    watch.lap("write")
-    report = InputReport(None, source, digest, is_used=False)
+    report = InputReport(None, source, None, is_used=False)
     return _Share(place, table, facts, source.built_at, report)
+
+
+def _write_shares(shares: list[_Share]) -> dict[_Share, bytes]:
+    """Write what was found; the digest of each file."""
+    found = (share for share in shares if share.report.source is not None)
+    return {share: write_table(Path(share.place.new_share), share.table, share.facts) for share in found}
 
 
 def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
