@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 LEAVE_TIMEOUT_S = 3.0
 # Recovering takes a moment, or a second where something has expired since.
 RECOVER_TIMEOUT_S = 10.0
+# A million VRPs are published a second or two after the start, if nothing else takes the processor meanwhile.
+HTTP_PATIENCE_S = 2.0
 # Allocations from this size on are mapped (mallopt(3)): tables and images are, and little else.
 MMAP_THRESHOLD_BYTES = 2**20
 _M_MMAP_THRESHOLD = -3
@@ -136,7 +138,9 @@ async def _serve(settings: Settings) -> None:
         if settings.watch or protocol(settings.datasource) is not None:
             jobs += [feed.watch(loader.trigger) for feed in feeds]
         if sockets["http"]:
-            jobs.append(_serve_http(context, sockets["http"], tls))
+            first = asyncio.Event()
+            publisher.subscribe(first.set)
+            jobs.append(_serve_http(context, sockets["http"], tls, first))
         if store.is_kept:
             await _listen_for_operator(stack, store, loader)
         await _run_until(stopping, jobs)
@@ -272,8 +276,12 @@ def _http_tls(settings: Settings) -> HttpTls | None:
     return HttpTls(settings.http_tls_cert, settings.http_tls_key)
 
 
-async def _serve_http(context: Context, sockets: list[socket.socket], tls: HttpTls | None) -> None:
-    """HTTP takes longer to load than all the rest together: routers are served meanwhile."""
+async def _serve_http(
+    context: Context, sockets: list[socket.socket], tls: HttpTls | None, first: asyncio.Event
+) -> None:
+    """HTTP takes longer to load than all the rest together: the first table goes before it, if that is soon there."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(first.wait(), HTTP_PATIENCE_S)
     server = await asyncio.to_thread(_load_http, context, sockets, tls)
     await server.run()
 
