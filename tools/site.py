@@ -23,7 +23,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> None:
     pages = ["README.md", *(f"docs/{file.src_uri}" for file in files.documentation_pages())]
     add(files, "README.md", config)
     for page in pages:
-        for target in map(lambda link: resolve(page, link), LINK.findall((ROOT / page).read_text())):
+        for target in (resolve(page, link) for link in LINK.findall((ROOT / page).read_text())):
             if (ROOT / target).is_file() and files.get_file_from_path(target.removeprefix("docs/")) is None:
                 add(files, target, config)
                 if target.endswith(".md"):
