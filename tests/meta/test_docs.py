@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pyrtr.cli.usage import HELP
+from pyrtr.cli import watch_metrics
+from pyrtr.cli.arguments import COMMANDS, HELP
 from pyrtr.settings import VARIABLES, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,13 @@ DOCUMENTS = {
 README = DOCUMENTS["README.md"]
 MAX_LINE = 120
 CODE = re.compile(r"(`+) ?(.+?) ?\1(?!`)")  # with two backticks around it where there are backticks in it
+
+
+def section(document: str, *headings: str) -> str:
+    """What stands below these headings."""
+    parts = re.split(r"^## (.*)$", DOCUMENTS[document], flags=re.MULTILINE)
+    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return "".join(found[heading] for heading in headings)
 
 
 def table_rows(document: str, heading: str) -> dict[str, list[str]]:
@@ -135,6 +143,23 @@ def test_every_command_is_described(command):
     assert command in table_rows("README.md", "Commands")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_is_described(command):
+    options = {
+        option
+        for action in COMMANDS[command].parser(command)._actions
+        for option in action.option_strings
+        if option not in ("-h", "--help")
+    }
+    described = set(re.findall(r"`(--[a-z-]+)", section("docs/tools.md", f"pyrtr {command}", "Common options")))
+    assert options <= described
+
+
+def test_every_metric_of_watch_is_described():
+    names = {*watch_metrics.GAUGES, watch_metrics.PAYLOAD, watch_metrics.DIFFERENCES, f"{watch_metrics.LOSSES}_total"}
+    assert names == {name for name in table_rows("docs/tools.md", "pyrtr watch") if name.startswith("pyrtr_")}
+
+
 def test_every_target_of_make_is_described():
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets is not None
@@ -154,7 +179,8 @@ def test_every_link_leads_somewhere(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_source_file_that_is_named_is_there(name):
-    for place in re.findall(r"`([\w./-]+\.(?:py|json|lock|toml))`", DOCUMENTS[name]):
+    named = set(re.findall(r"`([\w./-]+\.(?:py|json|lock|toml))`", DOCUMENTS[name])) - set(endpoints())
+    for place in named:
         assert any((folder / place).exists() for folder in (ROOT, SOURCE)), f"{name} names {place}"
 
 

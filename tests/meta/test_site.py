@@ -17,8 +17,8 @@ from tests.interop.client import Client
 from tests.interop.clients import Bird, BirdMd5, Frr, FrrSsh, GoBgp, OpenBgpd
 from tests.meta.test_docs import DOCUMENTS, ROOT, endpoints
 
-from pyrtr.cli.usage import HELP
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES
+from pyrtr.cli.arguments import COMMANDS
+from pyrtr.settings import VARIABLES
 
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -77,31 +77,32 @@ def test_every_list_stands_apart(name):
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_setting_that_is_named_is_one(name):
     named = set(SETTING.findall(code(DOCUMENTS[name])))
-    assert named - set(VARIABLES) - set(NOT_YET_KNOWN) - OTHERS == set()
+    assert named - set(VARIABLES) - OTHERS == set()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_metric_that_is_named_is_one(name):
-    """`tests/unit/test_metrics.py` compares the table in docs/metrics.md with what is exposed."""
-    cells = re.findall(r"^\| .*? \|", DOCUMENTS["docs/metrics.md"], re.MULTILINE)
+    """Others compare the tables in docs/metrics.md and, of `pyrtr watch`, docs/tools.md with what is exposed."""
+    cells = re.findall(r"^\| .*? \|", DOCUMENTS["docs/metrics.md"] + DOCUMENTS["docs/tools.md"], re.MULTILINE)
     metrics = set(re.findall(r"\bpyrtr_\w+", "\n".join(cells)))
     assert set(re.findall(r"\bpyrtr_\w*[a-z]\b", code(DOCUMENTS[name]))) - metrics == set()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_path_of_http_that_is_named_is_served(name):
-    served = "|".join(re.sub(r"\{[^}]*\}", r"[^/]+", path) for path in endpoints())
+    served = "|".join(re.sub(r"\{\w+\}", r"[^/]+", re.sub(r"\{\w+:path\}", ".+", path)) for path in endpoints())
     named = set(re.findall(r"localhost:8080(/[^\s`'\"?]*)", code(DOCUMENTS[name])))
-    named |= set(re.findall(r"`(/(?:api|clients|copies|generation|healthz|metrics|readyz)\b[^\s`?]*)", DOCUMENTS[name]))
+    named |= set(
+        re.findall(r"`(/(?:api/v1/|clients|copies|generation|healthz|metrics|readyz)[^\s`?]*)", DOCUMENTS[name])
+    )
     assert [path for path in sorted(named) if not re.fullmatch(served, path)] == []
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_command_that_is_named_is_one(name):
-    commands = set(re.findall(r"^  pyrtr ([a-z]+)", HELP, re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     spans = SPAN.findall(BLOCK.sub("", DOCUMENTS[name]))
-    assert {match[1] for span in spans if (match := re.match(r"pyrtr ([a-z]+)\b(?!')", span))} - commands - {
+    assert {match[1] for span in spans if (match := re.match(r"pyrtr ([a-z]+)\b(?!')", span))} - set(COMMANDS) - {
         "can"
     } == set()
     assert {match[1] for span in spans if (match := re.match(r"make ([a-z-]+)$", span))} - targets == set()
