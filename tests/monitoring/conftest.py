@@ -1,5 +1,5 @@
-"""A real program that serves by every transport, from a server, with SLURM, and has met with every kind of trouble that
-there are metrics for: so that all of them appear in what it tells.
+"""A real program that serves by every transport, from a server, with SLURM, in a fleet, and has met with every kind of
+trouble that there are metrics for: so that all of them appear in what it tells.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests import carriers
 from tests.certificates import Authority
+from tests.fleet.servers import Nats
 from tests.http_server import Document, HttpServer
 from tests.inputs import SMALL, Payload, aspa, rpki_client_json, vrp
 from tests.model_router import Router
@@ -54,12 +55,12 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ours = authority.issue("cache", dns_names=["cache.example"])
     over_tls = carriers.tls_client(authority.file, authority.issue("router", ["127.0.0.1"]))
     (folder / "clients.pem").write_bytes(authority.file.read_bytes() + authority.revoke())
-    with HttpServer() as server:
+    with HttpServer() as server, Nats(folder, 1) as nats:
         server.answers["/json"] = Document(document(*SMALL))
         settings: dict[str, Any] = {
             "LOCATION": server.url("/json"), "SLURM": folder / "slurm.json", "ROUTER_METRICS": True,
             "TLS_PORT": 0, "TLS_CERT": ours, "TLS_KEY": ours, "TLS_CLIENT_CA": folder / "clients.pem",
-            "HTTP_TLS_CERT": ours, "HTTP_TLS_KEY": ours, **ssh.environment,
+            "HTTP_TLS_CERT": ours, "HTTP_TLS_KEY": ours, "FLEET": nats.urls[0], **ssh.environment,
         }  # fmt: skip
         with Program(folder, None, **settings) as program:
             program.wait_for(lambda: program.get("/readyz")[0] == 200, what="it is ready")

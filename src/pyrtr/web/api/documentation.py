@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from swagger_ui_bundle import swagger_ui_path
 
 from pyrtr.metrics import program_version
-from pyrtr.web.api import history, models, payload, status, validity
+from pyrtr.web.api import events, history, models, payload, status, validity
 from pyrtr.web.api.errors import ProblemError
-from pyrtr.web.api.operations import CSV, JSON, Operation
+from pyrtr.web.api.operations import JSON, Operation
 from pyrtr.web.api.parameters import Parameter
 from pyrtr.web.api.problems import API, MEDIA_TYPE
 from pyrtr.web.replies import METHODS
@@ -26,6 +26,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *payload.OPERATIONS,
     *validity.OPERATIONS,
     *history.OPERATIONS,
+    *events.OPERATIONS,
     Operation(
         f"{API}/accept",
         "Accept the load that is held back",
@@ -52,7 +53,6 @@ _WORDS = {
     500: "a fault of ours, which the log tells of",
     503: "not now: there is no data yet, or too much is asked at once; `Retry-After` says when to ask again",
 }
-_CSV = "ASN,IP Prefix,Max Length,Trust Anchor,Expires\nAS64496,192.0.2.0/24,24,apnic,1788264000\n"
 # What any request can come to.
 _ALWAYS = (400, 431, 500, 503)
 
@@ -183,11 +183,12 @@ def _parameter(parameter: Parameter[object]) -> dict[str, object]:
 
 
 def _responses(operation: Operation) -> Iterable[tuple[str, dict[str, object]]]:
-    answers = [_reference(model) for model in operation.answers]
-    schema = answers[0] if len(answers) == 1 else {"anyOf": answers}
-    content: dict[str, object] = {JSON: {"schema": schema, "example": operation.example}}
-    if operation.is_csv:
-        content[CSV] = {"schema": {"type": "string"}, "example": _CSV}
+    content: dict[str, object] = {}
+    if answers := [_reference(model) for model in operation.answers]:
+        schema = answers[0] if len(answers) == 1 else {"anyOf": answers}
+        content[JSON] = {"schema": schema, "example": operation.example}
+    for media_type, text in operation.texts.items():
+        content[media_type] = {"schema": {"type": "string"}, "example": text}
     yield "200", {"description": "the answer", "content": content}
     if operation.is_tagged:
         yield "304", {"description": _WORDS[304]}

@@ -29,6 +29,7 @@ from fastapi.responses import StreamingResponse
 from pyrtr.logs import printable
 from pyrtr.server.connection import Connection
 from pyrtr.server.registry import Happening
+from pyrtr.web.api.operations import Operation
 from pyrtr.web.api.parameters import Query
 from pyrtr.web.api.status import describe_status
 from pyrtr.web.context import Context
@@ -45,6 +46,17 @@ KEEP_ALIVE_S = 15.0
 # How soon a browser comes back when the connection is lost.
 RETRY_MS = 3000
 
+MEDIA_TYPE = "text/event-stream"
+OPERATIONS = (
+    Operation(
+        "/api/v1/events",
+        "What happens, as it happens",
+        (),
+        None,
+        texts={MEDIA_TYPE: 'event: source\ndata: {"location":"/var/lib/rpki-client/json","ok":true,"error":null}\n\n'},
+    ),
+)
+
 
 def routes(context: Context) -> APIRouter:
     """The endpoint."""
@@ -57,7 +69,7 @@ def routes(context: Context) -> APIRouter:
         content = iter(()) if request.method == "HEAD" else feed.listen()
         # Buffering proxies would keep what happens to themselves until there is more of it.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(content, headers=headers, media_type="text/event-stream")
+        return StreamingResponse(content, headers=headers, media_type=MEDIA_TYPE)
 
     return router
 

@@ -51,6 +51,7 @@ _EXPIRES = "2026-09-02T12:00:00.000Z"
 _VRP = {"prefix": "192.0.2.0/24", "max_length": 24, "asn": 64496, "ta": "apnic", "expires": _EXPIRES}
 _ASPA = {"customer_asn": 64496, "provider_asns": [64497, 64498], "expires": _EXPIRES}
 _KEY = {"asn": 64496, "ski": "AB" * 20, "spki": "MAMCASo=", "expires": _EXPIRES}
+_CSV = "ASN,IP Prefix,Max Length,Trust Anchor,Expires\nAS64496,192.0.2.0/24,24,apnic,1788264000\n"
 OPERATIONS = (
     Operation(
         "/api/v1/vrps",
@@ -58,7 +59,7 @@ OPERATIONS = (
         (models.Vrps, models.CacheDocument),
         {**_HEAD, "items": [_VRP], "next": None},
         (PREFIX, MATCH, ASN, ANCHOR, FORM, LIMIT, ROW),
-        is_csv=True,
+        texts={CSV: _CSV},
         is_tagged=True,
     ),
     Operation(
