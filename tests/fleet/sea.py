@@ -40,6 +40,14 @@ class Sea:
         self.last, self.duty = 0, None
         self.age += 1
 
+    def keep(self) -> tuple[dict[int, bytes], int, dict[str, Path]]:
+        """A backup."""
+        return dict(self.records), self.last, dict(self.tables)
+
+    def restore(self, kept: tuple[dict[int, bytes], int, dict[str, Path]]) -> None:
+        """Go back to a backup, by which nobody can tell that it is one."""
+        self.records, self.last, self.tables = dict(kept[0]), kept[1], dict(kept[2])
+
 
 class Boat:
     """One member's connection (see `pyrtr.fleet.stream.Stream`).
@@ -99,6 +107,9 @@ class Boat:
         if kept is not None:
             shutil.copyfile(kept, path)
         return kept is not None
+
+    async def has_table(self, name: str) -> bool:
+        return name in self._reach().tables
 
     async def tables(self) -> list[str]:
         return [*self._reach().tables]

@@ -13,6 +13,7 @@ from tests.unit.compiler.program import HALF, MANY, MORE
 
 from pyrtr.errors import SettingsError
 from pyrtr.fleet import record as records
+from pyrtr.fleet.member import FORLORN_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
@@ -236,6 +237,63 @@ def test_what_expires_goes_everywhere_once(fleet):
     settle(replicas, 150)
     assert {replica.serial for replica in replicas} == {(serial + 1) % 2**32}
     assert {replica.holds for replica in replicas} == {frozenset()}
+
+
+def test_who_can_store_nothing_never_begins_anew(fleet):
+    maker, other = begin(fleet, 2)
+    if maker.loader.agenda.is_off_duty:
+        maker, other = other, maker
+    other.is_full = True
+    maker.offer_all(MORE)
+    settle([maker, other], 2 * FORLORN_S)
+    accepted = maker.state
+    maker.crash()
+    settle([other], 2 * FORLORN_S)
+    assert other.payload == set(SMALL)
+    maker.start()
+    other.is_full = False
+    settle([maker, other], 2 * DUTY_S)
+    assert {replica.holds for replica in (maker, other)} == {frozenset(MORE)}
+    assert maker.state == other.state == accepted
+
+
+def test_a_stream_that_went_back_gives_no_serial_a_second_set(fleet):
+    replicas = begin(fleet)
+    sea = replicas[0].sea
+    away = next(replica for replica in replicas if replica.loader.agenda.is_off_duty)
+    others = [replica for replica in replicas if replica is not away]
+    away.crash()
+    kept = sea.keep()
+    on_duty(others).offer_all(MORE)
+    settle(others, 2)
+    names = {replica.state: replica.holds for replica in others}
+    for replica in others:
+        replica.boat.is_cut = True
+    settle(others, 2 * DUTY_S)
+    sea.restore(kept)
+    away.start()
+    away.offer([*SMALL, vrp("10.1.0.0/16")])
+    settle([away], 2)  # makes the same serial, and can't know
+    assert names.get(away.state, away.holds) != away.holds
+    for replica in others:
+        replica.boat.is_cut = False
+    settle(replicas, SURE_S)
+    assert len({(replica.state, replica.holds) for replica in replicas}) == 1
+    assert not set(away.state[0]) & set(next(iter(names))[0])
+
+
+def test_who_is_ahead_of_a_stream_that_went_back_begins_anew(fleet):
+    replicas = begin(fleet)
+    sea = replicas[0].sea
+    kept = sea.keep()
+    before = replicas[0].state
+    on_duty(replicas).offer_all(MORE)
+    settle(replicas, 2)
+    sea.restore(kept)
+    settle(replicas, SURE_S)
+    assert len({(replica.state, replica.holds) for replica in replicas}) == 1
+    assert (replicas[0].payload, len(sea.records)) == (set(MORE), 2)
+    assert not set(replicas[0].state[0]) & set(before[0])
 
 
 SEEDS = range(int(os.environ.get("SEEDS", "25")))

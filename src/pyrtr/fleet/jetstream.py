@@ -205,6 +205,15 @@ class NatsStream:
         return True
 
     @_translated
+    async def has_table(self, name: str) -> bool:
+        """Whether a file is kept."""
+        try:
+            await self._objects.get_info(name)
+        except NotFoundError:  # deleted ones, too
+            return False
+        return True
+
+    @_translated
     async def tables(self) -> list[str]:
         """Names of the files that are kept."""
         try:

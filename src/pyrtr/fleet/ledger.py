@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 
 from pyrtr.compiler.ledger import Ledger
-from pyrtr.errors import FleetError
+from pyrtr.errors import FleetError, SupersededError
 from pyrtr.fleet.record import Record, pack
 from pyrtr.fleet.status import FleetStatus
 from pyrtr.fleet.stream import Stream
@@ -41,7 +41,7 @@ class FleetLedger(Ledger):
     Attributes:
         stream: as given.
         sequence: place of the current generation on the stream; None while that is not known.
-        offered: name of the table that was given to the others last.
+        offered: name of the table that the others were given last.
     """
 
     def __init__(
@@ -76,6 +76,8 @@ class FleetLedger(Ledger):
             return
         if self.sequence is None:
             raise FleetError("what the fleet has is not known yet: nothing new is published")
+        if self.current is not None and self.current.session_ids == generation.session_ids:
+            await self._check_place(self.sequence, self.current)
         packed = None
         if steps:
             (step,) = steps
@@ -121,13 +123,14 @@ class FleetLedger(Ledger):
         await self.commit(anew, (), "fleet", Story("the fleet has lost its history: new sessions begin", ()))
 
     async def offer(self, generation: Generation) -> None:
-        """Give the others its table.
+        """Give the others its table, unless it is there: another one may have been put in its place, or all be lost.
 
         Raises:
             FleetError: that can't be done.
         """
         name = table_name(generation.content, generation.stored.digest)
-        if self.offered == name:
+        if await self.stream.has_table(name):
+            self.offered = name
             return
         packed = self.store.path / "fleet-offer"
         try:
@@ -141,6 +144,18 @@ class FleetLedger(Ledger):
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(packed.unlink)
         self.offered = name
+
+    async def _check_place(self, sequence: int, current: Generation) -> None:
+        """Make sure that what is to be followed still stands where it stood.
+
+        Raises:
+            SupersededError: it is not.
+            FleetError: that can't be told.
+        """
+        stands = await self.stream.record(sequence)
+        state = None if stands is None else (stands.sessions, stands.serial, stands.content)
+        if state not in (None, (*_state(current), current.content)):
+            raise SupersededError("the stream went back, and on from there")
 
     def _record(self, generation: Generation, step: bytes | None, cause: str) -> Record:
         current = self.current

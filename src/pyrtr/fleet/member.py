@@ -18,7 +18,7 @@ from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.look import Attempt
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
-from pyrtr.errors import FleetError, PyrtrError, SettingsError, SourceError, StoreError, SupersededError
+from pyrtr.errors import FleetError, LostError, PyrtrError, SettingsError, SourceError, StoreError, SupersededError
 from pyrtr.fleet.ledger import FleetLedger, sessions_of, table_name
 from pyrtr.fleet.record import Duty, Record, unpack
 from pyrtr.fleet.status import FleetStatus
@@ -43,6 +43,8 @@ RELIEF_S = 2 * DUTY_S
 
 # So long those wait who can't have the last table, before the first of them begins anew.
 FORLORN_S = 60.0
+# Servers that went back to a backup, and on from there, show by nothing but the record itself.
+SURE_S = 30.0
 
 LOOK, ACCEPT = "look", "accept"
 
@@ -86,9 +88,11 @@ class Member(Loader):
         self._patient_until = monotonic() + PATIENCE_S
         self._relieved_until = 0.0
         self._duty_until = 0.0
-        self._behind_since: float | None = None
+        self._is_behind = False
+        self._lost_since: float | None = None
         self._has_joined = False
         self._identity = ""
+        self._sure_until = 0.0
         self._words: list[str] = []
         self._offering: asyncio.Task[None] | None = None
         self._companion = processes.Companion("pyrtr.fleet.worker", "fleet", processes.Answer[Made])
@@ -174,8 +178,9 @@ class Member(Loader):
                 await self._stream.tell(self._words.pop())
             if behind is not None:
                 raise behind
-        except (FleetError, SourceError, StoreError) as error:
+        except (SourceError, StoreError) as error:
             self._failed(error)
+            self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
             if self._fleet.error is not None:
                 self._log.info("fleet heard again", fleet=self._fleet.name)
@@ -214,52 +219,67 @@ class Member(Loader):
 
     async def _try_to_catch_up(self) -> PyrtrError | None:
         """Publish the last generation of the stream; why that can't be done, if it can't."""
+        lost_since, self._lost_since = self._lost_since, None
         identity, last = await self._stream.end()
         try:
-            await self._catch_up(identity, last)
-        except (FleetError, SourceError, StoreError) as error:
-            if self._behind_since is None:
-                self._behind_since = self._monotonic()
+            await self._catch_up(identity, last, is_lost=self._is_for_good(lost_since))
+        except (SourceError, StoreError) as error:
+            self._is_behind = True
+            if isinstance(error, LostError):
+                self._lost_since = self._monotonic() if lost_since is None else lost_since
             return error
-        self._behind_since = None
+        self._is_behind = False
         return None
 
-    async def _catch_up(self, identity: str, last: int) -> None:
+    async def _catch_up(self, identity: str, last: int, *, is_lost: bool) -> None:
         async with self._looks.turn:
             ledger = self._ledger
-            if not self.agenda.is_off_duty and self._is_behind_for_good:
+            if identity != self._identity or last < (ledger.sequence or 0) or self._monotonic() >= self._sure_until:
+                self._identity, ledger.sequence = identity, None
+                self._sure_until = self._monotonic() + SURE_S
+            if last == 0 or (is_lost and not self.agenda.is_off_duty):
                 await self._stream_lost(last)
-                return
-            if identity != self._identity:
-                self._identity, ledger.sequence, ledger.offered = identity, None, ""
-            if ledger.sequence is None:
-                ledger.sequence = await self._place_of_current(last)
-            if last == 0 or (ledger.sequence is not None and last < ledger.sequence):
-                await self._stream_lost(last)
+            elif ledger.sequence is None and not await self._find_place(last):
+                await self._begin_anew(last)
             elif ledger.sequence != last:
                 await self._take_over(last)
 
-    async def _place_of_current(self, last: int) -> int | None:
-        """Where on the stream what we recovered stands; None if it is not there. Serials follow one another."""
+    async def _find_place(self, last: int) -> bool:
+        """Find where on the stream what we publish stands, if it is there: serials follow one another.
+
+        Returns:
+            False if the stream once said otherwise: it went back, to a backup of it. Serials that routers have heard of
+            would be made a second time; whoever sees that has to prevent it.
+        """
         current = self._ledger.current
-        newest = await self._stream.record(last) if last and self._ledger.continues else None
+        newest = await self._stream.record(last) if self._ledger.continues else None
         if current is None or newest is None or newest.sessions != sessions_of(current.session_ids):
-            return None
-        place = last - (newest.serial - current.serial) % SERIAL_MODULUS
-        if place == last:
-            return last if newest.content == current.content else None
-        following = await self._stream.record(place + 1) if place >= 0 else None
-        return place if following is not None and following.before == (current.serial, current.content) else None
+            return True
+        ahead = (newest.serial - current.serial) % SERIAL_MODULUS
+        if ahead == 0:
+            is_ours = newest.content == current.content
+        elif ahead >= SERIAL_MODULUS // 2:  # RFC 1982: it is before ours
+            is_ours = False
+        else:
+            following = await self._stream.record(last - ahead + 1) if ahead <= last else None
+            if following is None:  # what there was is gone
+                return True
+            is_ours = following.before == (current.serial, current.content)
+        if is_ours:
+            self._ledger.sequence = last - ahead
+        return is_ours
 
     async def _stream_lost(self, last: int) -> None:
         """The stream does not have what we publish, and nothing newer: who is on duty begins anew with that."""
         if not self._ledger.continues:
             self._ledger.sequence = last
-            return
-        if self.agenda.is_off_duty:
-            return
+        elif not self.agenda.is_off_duty:
+            await self._begin_anew(last)
+
+    async def _begin_anew(self, last: int) -> None:
         self._log.error("fleet has lost its history: new sessions begin", fleet=self._fleet.name)
         await self._ledger.begin_anew(self._clock(), last)
+        self.status.storage_error = self.status.divergence = None
         self._publish()
 
     async def _take_over(self, last: int) -> None:
@@ -277,12 +297,12 @@ class Member(Loader):
                 self._log.warning("steps refused", source=f"fleet {self._fleet.name}", reason=made.mismatch)
         newest = records[-1] if records else await self._stream.record(last)
         if newest is None:
-            raise FleetError(f"record {last} of the stream is gone")
+            raise LostError(f"record {last} of the stream is gone")
         if made is None or made.digest is None:
             made, steps, is_whole = *await self._whole(newest, last), True
         if made.digest is None:
             self.status.divergence = f"fleet {self._fleet.name}: {made.mismatch}"
-            raise SourceError(self.status.divergence)
+            raise LostError(self.status.divergence)
         before = current.history if current is not None and not is_whole else History()
         generation = await self._generation(newest, made.digest, before, steps)
         retained = generation.history.steps
@@ -306,7 +326,7 @@ class Member(Loader):
         names = [name for name in await self._stream.tables() if name.startswith(table_name(newest.content))]
         try:
             if not names or not await self._stream.get_table(names[0], packed):
-                raise FleetError(f"the table of serial {newest.serial} is not there yet")
+                raise LostError(f"the table of serial {newest.serial} is not there yet")
             steps: list[RawStep] = []
             record: Record | None = newest
             while record is not None and record.step is not None and len(steps) < self._ledger.max_steps:
@@ -392,16 +412,14 @@ class Member(Loader):
         else:
             self._duty_until = 0.0
 
-    @property
-    def _is_behind_for_good(self) -> bool:
-        """Whether nobody seems to have the table of the last generation any more."""
-        return self._behind_since is not None and self._monotonic() >= self._behind_since + FORLORN_S
+    def _is_for_good(self, lost_since: float | None) -> bool:
+        return lost_since is not None and self._monotonic() >= lost_since + FORLORN_S
 
     @property
     def _is_reluctant(self) -> bool:
-        """Whether others had better be on duty: those who have what the stream has."""
-        if self._behind_since is not None:
-            return not self._is_behind_for_good
+        """Whether others had better be on duty: those who have what the stream has, if anybody has."""
+        if self._is_behind:
+            return not self._is_for_good(self._lost_since)
         until = self._relieved_until if self._ledger.continues else max(self._relieved_until, self._patient_until)
         return len(self._fleet.members) > 1 and self._monotonic() < until
 

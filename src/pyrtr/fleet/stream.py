@@ -54,6 +54,9 @@ class Stream(Protocol):
     async def get_table(self, name: str, path: Path) -> bool:
         """Write a file that is kept to `path`; False if it is not kept (any more)."""
 
+    async def has_table(self, name: str) -> bool:
+        """Whether a file is kept."""
+
     async def tables(self) -> list[str]:
         """Names of the files that are kept."""
 
