@@ -105,6 +105,10 @@ class Replica(Program):
         self.step()
         drive(self.loader.offer())
 
+    def rename(self, name: str) -> None:
+        """Be called so from now on, as another may be."""
+        self.fleet.member = self.boat.member = name
+
     def crash(self) -> None:
         """Without a word to the others."""
         self.store._stack.close()

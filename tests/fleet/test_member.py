@@ -9,7 +9,8 @@ import pytest
 from tests.fleet.conftest import Fleet
 from tests.fleet.replica import Replica
 from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
-from tests.unit.compiler.program import HALF, MANY, MORE
+from tests.quiet import drive
+from tests.unit.compiler.program import HALF, MANY, MAX_AGE_S, MORE
 
 from pyrtr.errors import SettingsError
 from pyrtr.fleet import record as records
@@ -17,6 +18,7 @@ from pyrtr.fleet.member import FORLORN_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
+from pyrtr.settings import OnStale
 
 
 def settle(replicas: list[Replica], seconds: float = 0.0) -> None:
@@ -297,14 +299,21 @@ def test_who_is_ahead_of_a_stream_that_went_back_begins_anew(fleet):
 
 
 SEEDS = range(int(os.environ.get("SEEDS", "25")))
+FAULTS = (
+    "crash", "cut", "lose ack", "race", "damage", "lose", "namesake", "fill", "trim", "purge", "lose tables",
+    "grow old", "end", "keep", "restore",
+)  # fmt: skip
 POOL: tuple[Payload, ...] = (*many(8), *SMALL[:-1], router_key(2), aspa(64500, 1, 2), aspa(64501, 3))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet, seed):
     chance = random.Random(seed)
-    replicas = fleet(3, max_steps=chance.choice((0, 3, 1000)), max_shrink=100.0)
+    replicas = fleet(
+        3, max_steps=chance.choice((0, 3, 1000)), max_shrink=100.0, on_stale=chance.choice([*OnStale])
+    )  # fmt: skip
     sea = replicas[0].sea
+    kept = sea.keep()
     names: dict[object, frozenset[Payload]] = {}
     up: set[int] = set()
 
@@ -327,7 +336,7 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
         number = chance.randrange(3)
         replica = replicas[number]
         sea.now += chance.choice((0.5, 2.0, 2.0, 15.0))
-        act = chance.choice(("beat",) * 6 + ("offer",) * 4 + ("crash", "cut", "lose ack", "race", "damage", "lose"))
+        act = chance.choice(("beat",) * 8 + ("offer",) * 5 + FAULTS)
         if number not in up:
             replica.start()
             up.add(number)
@@ -345,6 +354,32 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
             replica.table_path.write_bytes(b"damaged")
         elif act == "lose" and chance.random() < 0.3:
             sea.lose()
+        elif act == "namesake":
+            replica.boat.is_cut = False
+            replica.rename(replicas[chance.choice([*up])].fleet.member)
+        elif act == "fill":
+            replica.is_full = not replica.is_full
+        elif act == "trim":
+            sea.records = {place: data for place, data in sea.records.items() if place == sea.last}
+        elif act == "purge" and chance.random() < 0.3:
+            sea.records.clear()
+        elif act == "lose tables":
+            sea.tables.clear()
+        elif act == "grow old" and chance.random() < 0.3:
+            sea.now += MAX_AGE_S
+        elif act == "end":
+            replica.offer([SMALL[-1], *POOL[:5]], expires=int(replica.now) + 20)
+            replica.loader.trigger()
+        elif act == "keep":
+            kept = sea.keep()
+        elif act == "restore" and len(up) == 3 and kept[1]:
+            for each in replicas:  # all hear of it before any goes on: else what some made since is made again
+                each.boat.is_cut = each.is_full = False
+            settle(replicas, 2)
+            if len({each.state for each in replicas}) == 1:
+                sea.restore(kept)
+                for each in chance.sample(replicas, 3):
+                    drive(each.loader.beat())
         elif act == "offer":
             replica.offer_all([SMALL[-1], *(value for value in POOL if chance.random() < 0.6)])
         if number in up:
@@ -353,7 +388,7 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
     for number, replica in enumerate(replicas):
         if number not in up:
             replica.start()
-        replica.boat.is_cut = False
+        replica.boat.is_cut = replica.is_full = False
         replica.offer(SMALL)
     settle(replicas, 4 * DUTY_S)
     sea.now += 1000

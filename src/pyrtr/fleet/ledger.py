@@ -117,7 +117,7 @@ class FleetLedger(Ledger):
             self.current,
             session_ids=_other_session_ids(self.current.session_ids),
             serial=secrets.randbelow(SERIAL_MODULUS),
-            published_at=now,
+            published_at=max(now, self.current.published_at),  # by which it is told from what a backup brings back
             history=History(),
         )
         await self.commit(anew, (), "fleet", Story("the fleet has lost its history: new sessions begin", ()))

@@ -253,8 +253,10 @@ class Member(Loader):
         """
         current = self._ledger.current
         newest = await self._stream.record(last) if self._ledger.continues else None
-        if current is None or newest is None or newest.sessions != sessions_of(current.session_ids):
+        if current is None or newest is None:
             return True
+        if newest.sessions != sessions_of(current.session_ids):
+            return newest.published_at >= current.published_at
         ahead = (newest.serial - current.serial) % SERIAL_MODULUS
         if ahead == 0:
             is_ours = newest.content == current.content
