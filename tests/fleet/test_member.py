@@ -10,7 +10,7 @@ from tests.fleet.conftest import Fleet
 from tests.fleet.replica import Replica
 from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
 from tests.quiet import drive
-from tests.unit.compiler.program import HALF, MANY, MAX_AGE_S, MORE
+from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
 
 from pyrtr.errors import SettingsError
 from pyrtr.fleet import record as records
@@ -389,9 +389,9 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
         if number not in up:
             replica.start()
         replica.boat.is_cut = replica.is_full = False
-        replica.offer(SMALL)
+        replica.offer_all(SMALL)
     settle(replicas, 4 * DUTY_S)
-    sea.now += 1000
+    sea.now += HOLD_S  # that all ASPAs are others is doubted
     for replica in replicas:
         replica.offer([*SMALL, vrp("10.9.0.0/16")])
         replica.loader.trigger()

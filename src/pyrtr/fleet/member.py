@@ -239,10 +239,10 @@ class Member(Loader):
                 self._sure_until = self._monotonic() + SURE_S
             if last == 0 or (is_lost and not self.agenda.is_off_duty):
                 await self._stream_lost(last)
-            elif ledger.sequence is None and not await self._find_place(last):
+            elif (ledger.sequence is None and not await self._find_place(last)) or (
+                ledger.sequence != last and not await self._take_over(last)
+            ):
                 await self._begin_anew(last)
-            elif ledger.sequence != last:
-                await self._take_over(last)
 
     async def _find_place(self, last: int) -> bool:
         """Find where on the stream what we publish stands, if it is there: serials follow one another.
@@ -284,14 +284,17 @@ class Member(Loader):
         self.status.storage_error = self.status.divergence = None
         self._publish()
 
-    async def _take_over(self, last: int) -> None:
-        """Publish the last generation, which is another one than ours."""
+    async def _take_over(self, last: int) -> bool:
+        """Publish the last generation, which is another one than ours; False if the stream went back (`_find_place`)."""
         ledger, current = self._ledger, self._ledger.current
         records: list[Record] = []
         if ledger.sequence is not None and ledger.continues:
             records = await self._records(ledger.sequence + 1, last)
         made, steps, is_whole = None, [], False
-        if current is not None and _is_chain(current, records):
+        if current is None or not _is_chain(current, records):
+            if not await self._find_place(last):
+                return False
+        else:
             steps = await asyncio.to_thread(lambda: [unpack(record.step or b"") for record in records])
             base = Base(str(current.table_path), current.serial, current.content)
             made = await self._make(base, steps, None, records[-1])
@@ -312,6 +315,7 @@ class Member(Loader):
         story = Story(f"made by {newest.member} of the fleet", (), () if is_whole else kept)
         await ledger.take(generation, kept, newest.cause, story, last)
         self._took_over(generation, newest, is_whole=is_whole)
+        return True
 
     async def _records(self, first: int, last: int) -> list[Record]:
         """The records of a range; nothing if one of them is gone."""
