@@ -134,7 +134,7 @@ class FleetLedger(Ledger):
             return
         packed = self.store.path / "fleet-offer"
         try:
-            if generation is self.current:
+            if self.current is not None and generation.table_path == self.current.table_path:
                 await asyncio.to_thread(self.mend_table)
             await asyncio.to_thread(_compress, generation.table_path, packed)
             await self.stream.put_table(name, packed)

@@ -305,6 +305,8 @@ class Member(Loader):
             raise LostError(f"record {last} of the stream is gone")
         if made is None or made.digest is None:
             made, steps, is_whole = *await self._whole(newest, last), True
+        if made.digest is None and made.is_damaged:
+            raise LostError(str(made.mismatch))
         if made.digest is None:
             self.status.divergence = f"fleet {self._fleet.name}: {made.mismatch}"
             raise LostError(self.status.divergence)
