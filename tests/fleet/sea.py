@@ -137,6 +137,10 @@ class Boat:
         sea.members[self.member] = (dict(settings), sea.now + DUTY_S)
         return {name: theirs for name, (theirs, until) in sea.members.items() if sea.now < until}
 
+    async def leave(self) -> None:
+        await self.leave_duty()
+        self._sea.members.pop(self.member, None)
+
     async def tell(self, word: str) -> None:
         for listener in [*self._reach().listeners.values()]:
             listener(word)

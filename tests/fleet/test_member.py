@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 
@@ -12,13 +13,14 @@ from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
 from tests.quiet import drive
 from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
 
+from pyrtr.compiler.job import Task
 from pyrtr.errors import SettingsError
 from pyrtr.fleet import record as records
 from pyrtr.fleet.member import FORLORN_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
-from pyrtr.settings import OnStale
+from pyrtr.settings import Merge, OnStale
 
 
 def settle(replicas: list[Replica], seconds: float = 0.0) -> None:
@@ -296,6 +298,113 @@ def test_who_is_ahead_of_a_stream_that_went_back_begins_anew(fleet):
     assert len({(replica.state, replica.holds) for replica in replicas}) == 1
     assert (replicas[0].payload, len(sea.records)) == (set(MORE), 2)
     assert not set(replicas[0].state[0]) & set(before[0])
+
+
+def test_a_bug_or_an_entry_of_another_release_ends_no_member(fleet):
+    replicas = begin(fleet)
+    victim = replicas[0]
+    before = victim.payload
+
+    async def broken() -> None:
+        raise TypeError("not understood")
+
+    victim.boat.on_duty = broken  # type: ignore[method-assign]
+    settle(replicas, 2)
+    assert victim.payload == before
+    assert "internal error" in str(victim.fleet.error)
+    del victim.boat.on_duty
+    settle(replicas, 2)
+    assert victim.fleet.error is None
+
+
+def test_what_one_release_alone_knows_of_settings_keeps_nobody_away(fleet):
+    (first,) = begin(fleet, 1)
+    newer = Replica(first.folder.parent.parent / "9", first.sea, "newer", {"HOLD": "1", "NEW": "2"}).start()
+    newer.beat()
+    assert len(newer.fleet.members) == 2
+
+
+def test_an_operators_word_outlives_a_cut_and_means_one_load(fleet):
+    replicas = begin(fleet, payload=MANY)
+    maker = on_duty(replicas)
+    (other, _) = (replica for replica in replicas if replica is not maker)
+    maker.offer_all(HALF)
+    settle(replicas, 2)
+    other.boat.is_cut = True
+    other.loader.accept()
+    settle(replicas, 2)
+    maker.offer_all(many(5))  # takes away far more than what was accepted
+    settle(replicas, 2)
+    other.boat.is_cut = False
+    settle(replicas, 2)
+    settle(replicas, 2)
+    assert {replica.holds for replica in replicas} == {frozenset(MANY)}
+    other.loader.accept()
+    settle(replicas, 2)
+    settle(replicas, 2)
+    assert {replica.holds for replica in replicas} == {frozenset(many(5))}
+
+
+def test_stale_data_of_before_is_withdrawn_only_after_a_look(fleet):
+    (only,) = begin(fleet, 1, on_stale=OnStale.WITHDRAW)
+    only.crash()
+    only.sea.now += 2 * MAX_AGE_S
+    only.start()
+    only.offer(MORE)
+    drive(only.loader.beat())
+    assert only.loader.agenda.due(only.now) is Task.LOAD
+    only.loader.agenda.load_at = math.inf  # it is being looked at
+    assert only.loader.agenda.due(only.now) is None
+    assert only.published == []
+    only.beat()
+    assert only.payload == set(MORE)
+
+
+def test_a_location_that_gives_nothing_takes_no_payload_away_when_duty_moves(fleet):
+    replicas = fleet(2, merge=Merge.UNION, others=1, max_shrink=100.0)
+    for replica in replicas:
+        replica.offer(SMALL)
+        replica.offer(many(5), place=1)
+        replica.start()
+    settle(replicas, 4 * DUTY_S)
+    both = frozenset([*SMALL, *many(5)])
+    assert {replica.holds for replica in replicas} == {both}
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    first.crash()
+    other.sources[1].unlink()
+    settle([other], 4 * DUTY_S)
+    assert not other.loader.agenda.is_off_duty
+    assert other.holds == both
+    other.sea.now += MAX_AGE_S  # what was there is stale: better what there is
+    other.offer_all(SMALL)
+    settle([other], 2)
+    assert other.holds == frozenset(SMALL)
+
+
+def test_duty_is_kept_while_a_table_is_made(fleet):
+    replicas = begin(fleet)
+    maker = on_duty(replicas)
+    drive(maker.loader._looks.turn.acquire())
+    for _ in range(10):
+        maker.sea.now += 2
+        drive(maker.loader.beat())
+    assert not maker.loader.agenda.is_off_duty
+    maker.loader._looks.turn.release()
+
+
+def test_what_could_not_be_taken_away_is_forgotten_once_another_has(fleet):
+    replicas = begin(fleet)
+    maker = on_duty(replicas)
+    maker.loader.status.expiry_error = "no memory"
+    maker.crash()
+    others = [replica for replica in replicas if replica is not maker]
+    settle(others, 2 * DUTY_S)
+    follower = next(replica for replica in others if replica.loader.agenda.is_off_duty)
+    follower.loader.status.expiry_error = "no memory"
+    on_duty(others).offer_all(MORE)
+    settle(others, 2)
+    assert follower.loader.status.expiry_error is None
 
 
 SEEDS = range(int(os.environ.get("SEEDS", "25")))

@@ -65,7 +65,7 @@ def _translated(
             raise
         except TimeoutError as error:
             raise FleetError("the fleet's servers do not answer in time") from error
-        except (NatsError, OSError, ValueError) as error:
+        except (NatsError, OSError, ValueError, msgspec.MsgspecError) as error:
             raise FleetError(f"the fleet's servers can't be used: {str(error) or type(error).__name__}") from error
 
     return translated
@@ -137,7 +137,7 @@ class NatsStream:
             await client.subscribe(self._word, cb=heard)
         except BaseException:
             with contextlib.suppress(Exception):
-                await client.close()
+                await asyncio.wait_for(client.close(), CONNECT_S)
             raise
         self._client = client
 
@@ -263,6 +263,13 @@ class NatsStream:
             if (value := await self._entry(_MEMBER + name)) is not None:
                 members[name] = msgspec.json.decode(value, type=dict[str, str])
         return members
+
+    @_translated
+    async def leave(self) -> None:
+        """Be on duty no more, and not be there."""
+        if self._client is not None:
+            await self.leave_duty()
+            await self._entries.delete(_MEMBER + self._member)
 
     @_translated
     async def tell(self, word: str) -> None:

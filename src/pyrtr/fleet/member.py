@@ -18,6 +18,7 @@ from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.look import Attempt
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
+from pyrtr.compiler.status import Held
 from pyrtr.errors import FleetError, LostError, PyrtrError, SettingsError, SourceError, StoreError, SupersededError
 from pyrtr.fleet.ledger import FleetLedger, sessions_of, table_name
 from pyrtr.fleet.record import Duty, Record, unpack
@@ -37,16 +38,20 @@ from pyrtr.wire.enums import Version
 
 # A million VRPs take a second or two.
 MAKE_S = 300.0
+# Steps of records, compressed: a table of a million VRPs takes less.
+MAX_STEPS_BYTES = 2**24
 # So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others.
 PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
 
 # So long those wait who can't have the last table, before the first of them begins anew.
 FORLORN_S = 60.0
+# The program has 5 seconds to stop, and the servers may not answer.
+LEAVE_S = 2.0
 # Servers that went back to a backup, and on from there, show by nothing but the record itself.
 SURE_S = 30.0
 
-LOOK, ACCEPT = "look", "accept"
+LOOK = "look"
 
 
 class Member(Loader):
@@ -84,6 +89,7 @@ class Member(Loader):
         self._ledger: FleetLedger = ledger
         self._stream = ledger.stream
         self._settings = settings
+        self._merge = merge
         self._monotonic = monotonic
         self._patient_until = monotonic() + PATIENCE_S
         self._relieved_until = 0.0
@@ -107,14 +113,15 @@ class Member(Loader):
         """An operator accepts the load that is held back, whoever holds it; returns what that means, in words."""
         if not self.agenda.is_off_duty or self.status.held is None:
             return super().accept()
-        self._pass_on(ACCEPT, lambda: None)
+        self._pass_on(_accept(self.status.held), lambda: None)
         return f"passed on to {self._fleet.on_duty}: the load that {'; '.join(self.status.held.reasons)}"
 
     def _pass_on(self, word: str, do: Callable[[], None]) -> None:
         if not self.agenda.is_off_duty:
             do()
         else:
-            self._words.append(word)
+            if word not in self._words:
+                self._words.append(word)
             self._stream.changed.set()
 
     def _hear(self, word: str) -> None:
@@ -122,7 +129,7 @@ class Member(Loader):
             return
         if word == LOOK:
             super().trigger()
-        elif word == ACCEPT:
+        elif self.status.held is not None and word == _accept(self.status.held):
             super().accept()
 
     # What it does by itself
@@ -149,10 +156,14 @@ class Member(Loader):
         finally:
             if self._offering is not None:
                 self._offering.cancel()
+            with contextlib.suppress(FleetError, TimeoutError):
+                await asyncio.wait_for(self._leave(), LEAVE_S)
             await self._companion.stop()
-            with contextlib.suppress(FleetError):
-                await self._stream.leave_duty()
-                await self._stream.close()
+
+    async def _leave(self) -> None:
+        """Let another be on duty, and whoever comes have other settings."""
+        await self._stream.leave()
+        await self._stream.close()
 
     async def _keep_up(self) -> None:
         while True:
@@ -175,10 +186,16 @@ class Member(Loader):
             behind = await self._try_to_catch_up()
             await self._mind_duty()
             while self._words:
-                await self._stream.tell(self._words.pop())
+                await self._stream.tell(self._words[0])
+                self._words.pop(0)
             if behind is not None:
                 raise behind
-        except (SourceError, StoreError) as error:
+        except SettingsError:
+            raise
+        except Exception as error:
+            if not isinstance(error, PyrtrError):  # a bug: loud, but no reason to leave the routers
+                self._log.exception("task failed", task="fleet")
+                error = FleetError(f"internal error: {error!r}")
             self._failed(error)
             self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
@@ -188,7 +205,9 @@ class Member(Loader):
         self._fleet.sequence = self._ledger.sequence
         if self._monotonic() >= self._duty_until:
             self._stand_down()
-        self._end_silence(self._clock())
+        if self.agenda.is_off_duty or not self.agenda.awaits_first_look:
+            self._end_silence(self._clock())
+        self._let_in_or_out(self._clock())
 
     def _failed(self, error: PyrtrError) -> None:
         if str(error) != self._fleet.error:
@@ -206,8 +225,8 @@ class Member(Loader):
         if self._has_joined:
             return
         for name, theirs in members.items():
-            for setting in sorted(self._settings.keys() | theirs.keys()):
-                ours, other = self._settings.get(setting, "unknown"), theirs.get(setting, "unknown")
+            for setting in sorted(self._settings.keys() & theirs.keys()):  # another release may know of others
+                ours, other = self._settings[setting], theirs[setting]
                 if ours != other:
                     where = f"{name} of the fleet {self._fleet.name}"
                     advice = "make them the same, or set another FLEET_NAME"
@@ -218,7 +237,12 @@ class Member(Loader):
     # What others made
 
     async def _try_to_catch_up(self) -> PyrtrError | None:
-        """Publish the last generation of the stream; why that can't be done, if it can't."""
+        """Publish the last generation of the stream; why that can't be done, if it can't.
+
+        On duty it does not wait for what is being made, which gets no place if there is a newer one.
+        """
+        if self._looks.turn.locked() and not self.agenda.is_off_duty:
+            return None
         lost_since, self._lost_since = self._lost_since, None
         identity, last = await self._stream.end()
         try:
@@ -285,7 +309,7 @@ class Member(Loader):
         self._publish()
 
     async def _take_over(self, last: int) -> bool:
-        """Publish the last generation, which is another one than ours; False if the stream went back (`_find_place`)."""
+        """Publish the last generation, which is not ours; False if the stream went back (see `_find_place`)."""
         ledger, current = self._ledger, self._ledger.current
         records: list[Record] = []
         if ledger.sequence is not None and ledger.continues:
@@ -316,16 +340,17 @@ class Member(Loader):
         kept = retained[max(0, len(retained) - len(steps)) :]
         story = Story(f"made by {newest.member} of the fleet", (), () if is_whole else kept)
         await ledger.take(generation, kept, newest.cause, story, last)
-        self._took_over(generation, newest, is_whole=is_whole)
+        await self._took_over(generation, newest, is_whole=is_whole)
         return True
 
     async def _records(self, first: int, last: int) -> list[Record]:
-        """The records of a range; nothing if one of them is gone."""
-        records = []
+        """The records of a range; nothing if one of them is gone, or the table is had for less."""
+        records, size = [], 0
         for sequence in range(first, last + 1):
-            if (record := await self._stream.record(sequence)) is None:
+            if (record := await self._stream.record(sequence)) is None or size > MAX_STEPS_BYTES:
                 return []
             records.append(record)
+            size += len(record.step or b"")
         return records
 
     async def _whole(self, newest: Record, last: int) -> tuple[Made, list[RawStep]]:
@@ -337,7 +362,11 @@ class Member(Loader):
                 raise LostError(f"the table of serial {newest.serial} is not there yet")
             steps: list[RawStep] = []
             record: Record | None = newest
+            size = 0
             while record is not None and record.step is not None and len(steps) < self._ledger.max_steps:
+                size += len(record.step)
+                if size > MAX_STEPS_BYTES:
+                    break
                 steps.append(await asyncio.to_thread(unpack, record.step))
                 last -= 1
                 record = await self._stream.record(last) if last > 0 else None
@@ -357,9 +386,7 @@ class Member(Loader):
         stored = await asyncio.to_thread(read_table, path)
         if stored.digest != digest:
             raise StoreError(f"{path} is not what was written")
-        history = before
-        for step in await asyncio.to_thread(steps_of, raw_steps):
-            history = history.followed_by(step, max_steps=self._ledger.max_steps, table_size=len(stored.table))
+        history = await asyncio.to_thread(self._followed, before, raw_steps, len(stored.table))
         sessions = newest.sessions
         return Generation(
             session_ids={Version.V0: sessions.V0, Version.V1: sessions.V1, Version.V2: sessions.V2},
@@ -376,26 +403,35 @@ class Member(Loader):
             upstream=self._ledger.upstream,
         )
 
-    def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
+    def _followed(self, history: History, raw_steps: list[RawStep], table_size: int) -> History:
+        for step in steps_of(raw_steps):
+            history = history.followed_by(step, max_steps=self._ledger.max_steps, table_size=table_size)
+        return history
+
+    async def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
         """This is what is served now."""
         self._fleet.taken_count += 1
         self._fleet.whole_count += is_whole
-        self.status.storage_error = self.status.divergence = None
-        for place in self.places:  # what it gave us is not what is served
-            place.accepted(None)
-            place.used(is_used=False)
+        self.status.storage_error = self.status.expiry_error = self.status.divergence = None
+        self._forget_places()
         self._adopt(generation)
-        self._show_taken(generation)
         self._ledger.is_silent = False
         self._publish()
+        await self._show_taken(generation)
         self._log.info(
             "published", cause=newest.cause, serial=generation.serial, member=newest.member, **self.status.counts
         )
 
-    def _show_taken(self, generation: Generation) -> None:
+    def _forget_places(self) -> None:
+        """What they gave us is not what is served."""
+        for place in self.places:
+            place.accepted(None)
+            place.used(is_used=False)
+
+    async def _show_taken(self, generation: Generation) -> None:
         self.status.found = SourceReport(dict(generation.metadata), {}, {}, generation.built_at)
         self.status.counts = generation.stored.table.counts
-        self.status.vrps_by_anchor = count_by_anchor(generation.stored.facts)
+        self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, generation.stored.facts)
 
     # Duty
 
@@ -435,6 +471,7 @@ class Member(Loader):
         if not self.agenda.is_off_duty:
             return
         self.agenda.is_off_duty = False
+        self.agenda.awaits_first_look = True
         self.agenda.load_at = self._clock()
         self._fleet.on_duty = self._fleet.member
         self._log.info("on duty", fleet=self._fleet.name)
@@ -491,9 +528,10 @@ class Member(Loader):
                 current, stored=stored, table_path=Path(table), shares=(), slurm=None, next_expiry=None
             )
             await self._ledger.commit(generation, (), "facts")
-            self._adopt(generation)
-            self._show_taken(generation)
             self._ledger.refresh()
+            self._adopt(generation)
+            self._forget_places()
+            await self._show_taken(generation)
 
     async def offer(self) -> None:
         """On duty, give the others the table."""
@@ -508,14 +546,22 @@ class Member(Loader):
     # What is made here
 
     async def _settle(self, attempt: Attempt, now: float, started: float) -> bool:
-        """As for `Loader`; but what is older than what another replica found is none of the fleet's."""
-        report, current = attempt.report, self._ledger.current
-        is_others = current is not None and self._ledger.continues and not current.shares
-        if report is not None and current is not None and is_others and report.built_at < min(current.built_at, now):
+        """As for `Loader`; but what is older, or less, than what another replica found is none of the fleet's.
+
+        Raises:
+            SourceError: one of several locations whose union counts gives nothing, and may have given something there.
+        """
+        report, current, known = attempt.report, self._ledger.current, self.agenda.built_at
+        if report is None or current is None or known is None or current.shares:
+            return await super()._settle(attempt, now, started)
+        if (by_s := min(known, now) - report.built_at) > 0:
             await self._looks.discard(attempt)
-            by_s = round(current.built_at - report.built_at)
-            self._log.info("source is older than what the fleet has", source=self.status.location, by_s=by_s)
+            self._log.info("source is older than what the fleet has", source=self.status.location, by_s=round(by_s))
             return True
+        missing = [place.status.location for place in self.places if not _gives(attempt, place)]
+        if missing and self._merge is Merge.UNION and not self.agenda.is_stale(now):
+            await self._looks.discard(attempt)
+            raise SourceError(f"{', '.join(missing)}: nothing was found there, and what the fleet has of it would go")
         return await super()._settle(attempt, now, started)
 
     async def _missed(self, error: PyrtrError) -> None:
@@ -550,6 +596,16 @@ def _is_chain(current: Generation, records: Sequence[Record]) -> bool:
             return False
         at = record.serial, record.content
     return bool(records)
+
+
+def _gives(attempt: Attempt, place: Place) -> bool:
+    part = attempt.parts.get(place)
+    return part is not None and part.refusal is None
+
+
+def _accept(held: Held) -> str:
+    """The word that accepts one load, and no other that may be held back by the time it is heard."""
+    return f"accept {held.since!r}"
 
 
 def _remove(path: Path) -> None:

@@ -72,5 +72,8 @@ class Stream(Protocol):
     async def attend(self, settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """Be there for the next `DUTY_S` seconds; returns who is, ourselves included, with their settings."""
 
+    async def leave(self) -> None:
+        """Be on duty no more, and not be there."""
+
     async def tell(self, word: str) -> None:
         """Say a word to all members."""
