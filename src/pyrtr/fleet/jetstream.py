@@ -104,7 +104,7 @@ class NatsStream:
     @_translated
     async def open(self, on_word: Callable[[str], None]) -> None:
         """Connect, if that is not done yet, and make what is missing; `on_word` is told what `tell` says."""
-        if self._client is not None:
+        if self._client is not None and not self._client.is_closed:  # any error that a server sends closes it for good
             if not self._client.is_connected:
                 raise FleetError("no server of the fleet can be reached")
             return
