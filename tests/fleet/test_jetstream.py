@@ -14,8 +14,8 @@ from pyrtr.fleet.record import Duty, Record
 from pyrtr.sources.follow.messages import Sessions
 
 RECORD = Record(
-    member="one", sessions=Sessions((1,), (2,), (3,)), serial=7, content=bytes(32), before=None, step=None, cause="load",
-    published_at=1.0, built_at=1.0, max_age_s=None, is_withdrawn=False, metadata=b"{}",
+    member="one", sessions=Sessions((1,), (2,), (3,)), serial=7, content=bytes(32), before=None, step=None,
+    cause="load", published_at=1.0, built_at=1.0, max_age_s=None, is_withdrawn=False, metadata=b"{}",
 )  # fmt: skip
 DUTY = Duty(member="one", content=b"", table="", built_at=1.0, max_age_s=None, held=None)
 
@@ -54,12 +54,13 @@ def test_one_place_is_given_once(urls):
 
 
 def test_an_error_that_a_server_sends_is_no_farewell(urls):
-    async def act(one: NatsStream, other: NatsStream) -> None:
+    async def act(one: NatsStream, _: NatsStream) -> None:
         client = one._client
         assert client is not None
         await client._process_err("'maximum connections exceeded'")
-        while not client.is_closed:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while not client.is_closed:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.001)
         await one.open(lambda _: None)
         assert (await one.end())[1] == 0
 
@@ -102,3 +103,13 @@ def test_the_newest_table_is_kept(urls, tmp_path):
         assert not await other.get_table("a", tmp_path / "taken")
 
     run(urls, "table", act)
+
+
+def test_a_user_and_password_are_read_as_urls_write_them(tmp_path):
+    with Nats(tmp_path, 1, ("--user", "a,b", "--pass", "p@ss/w")) as nats:
+        urls = [url.replace("://", "://a%2Cb:p%40ss%2Fw@") for url in nats.urls]
+
+        async def act(one: NatsStream, _: NatsStream) -> None:
+            assert (await one.end())[1] == 0
+
+        run(urls, "user", act)

@@ -18,6 +18,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from nats.aio.client import Client
@@ -109,7 +110,9 @@ class NatsStream:
                 raise FleetError("no server of the fleet can be reached")
             return
         client = Client()
-        options: dict[str, Any] = {} if self._tls is None else {"tls": self._tls}
+        options = _credentials(self._servers)
+        if self._tls is not None:
+            options["tls"] = self._tls
         connecting = client.connect(
             servers=self._servers,
             name=f"pyrtr {self._member}",
@@ -309,6 +312,19 @@ class NatsStream:
         self._objects = await _found_or(
             jetstream.object_store(name), lambda: jetstream.create_object_store(name, tables)
         )
+
+
+def _credentials(servers: list[str]) -> dict[str, Any]:
+    """The user and password in the URLs, where they are the same in all that have some.
+
+    The client would take them as they are written, and for servers that it hears of from others it would have none.
+    """
+    urls = [urlsplit(server) for server in servers]
+    found = {(unquote(url.username), unquote(url.password)) for url in urls if url.username and url.password}
+    if len(found) != 1:
+        return {}
+    ((user, password),) = found
+    return {"user": user, "password": password}
 
 
 async def _found_or(found: Awaitable[Result], make: Callable[[], Awaitable[Result]]) -> Result:
