@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -16,7 +17,7 @@ from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
 from pyrtr.compiler.job import Task
 from pyrtr.errors import SettingsError
 from pyrtr.fleet import record as records
-from pyrtr.fleet.member import FORLORN_S, SURE_S
+from pyrtr.fleet.member import FORLORN_S, PATIENCE_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
@@ -405,6 +406,45 @@ def test_what_could_not_be_taken_away_is_forgotten_once_another_has(fleet):
     on_duty(others).offer_all(MORE)
     settle(others, 2)
     assert follower.loader.status.expiry_error is None
+
+
+def test_while_every_look_fails_somebody_is_on_duty_and_looks_grow_rare(fleet):
+    replicas = begin(fleet)
+    for replica in replicas:
+        replica.source.unlink()
+        replica.loader.trigger()
+    failures = sum(replica.loader.status.failure_count for replica in replicas)
+    vacant = worst = 0
+    for _ in range(1000):
+        settle(replicas, 1)
+        vacant = vacant + 1 if all(replica.loader.agenda.is_off_duty for replica in replicas) else 0
+        worst = max(worst, vacant)
+    assert worst <= 3 * PATIENCE_S
+    assert sum(replica.loader.status.failure_count for replica in replicas) - failures <= 3 * 10
+
+
+def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, tmp_path):
+    slurm = tmp_path / "slurm"
+    slurm.write_text(
+        json.dumps(
+            {
+                "slurmVersion": 1,
+                "validationOutputFilters": {"prefixFilters": [{"prefix": "192.0.2.0/24"}], "bgpsecFilters": []},
+                "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []},
+            }
+        )
+    )
+    replicas = begin(fleet, 2, slurm=[slurm], max_shrink=100.0)
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    filtered = first.holds
+    assert filtered < set(SMALL)
+    first.crash()
+    slurm.unlink()
+    other.offer(MORE, expires=int(other.now) + 100)
+    settle([other], 60)
+    assert not other.loader.agenda.is_off_duty
+    assert other.holds == filtered
 
 
 SEEDS = range(int(os.environ.get("SEEDS", "25")))

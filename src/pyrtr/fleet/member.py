@@ -94,6 +94,7 @@ class Member(Loader):
         self._patient_until = monotonic() + PATIENCE_S
         self._relieved_until = 0.0
         self._duty_until = 0.0
+        self._vacant_since: float | None = None
         self._is_behind = False
         self._lost_since: float | None = None
         self._has_joined = False
@@ -438,6 +439,8 @@ class Member(Loader):
     async def _mind_duty(self) -> None:
         """Be on duty if nobody else is, and hear of who is."""
         duty = await self._stream.on_duty()
+        if duty is not None or self._vacant_since is None:
+            self._vacant_since = self._monotonic() if duty is None else None
         if duty is not None and duty.member != self._fleet.member:
             self._fleet.on_duty = duty.member
             self._stand_down()
@@ -464,18 +467,24 @@ class Member(Loader):
         """Whether others had better be on duty: those who have what the stream has, if anybody has."""
         if self._is_behind:
             return not self._is_for_good(self._lost_since)
-        until = self._relieved_until if self._ledger.continues else max(self._relieved_until, self._patient_until)
+        until = self._relieved_until
+        if self._vacant_since is not None:  # nobody does better
+            until = min(until, self._vacant_since + PATIENCE_S)
+        if not self._ledger.continues:
+            until = max(until, self._patient_until)
         return len(self._fleet.members) > 1 and self._monotonic() < until
 
     def _stand_up(self) -> None:
         if not self.agenda.is_off_duty:
             return
         self.agenda.is_off_duty = False
-        self.agenda.awaits_first_look = True
-        self.agenda.load_at = self._clock()
+        self._relieved_until = 0.0
+        if self.agenda.failure_count == 0:  # else it has looked, and knows when to try again
+            self.agenda.awaits_first_look = True
+            self.agenda.load_at = self._clock()
+            self._wanted.set()
         self._fleet.on_duty = self._fleet.member
         self._log.info("on duty", fleet=self._fleet.name)
-        self._wanted.set()
 
     def _stand_down(self) -> None:
         if not self.agenda.is_off_duty:
