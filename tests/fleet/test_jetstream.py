@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from tests.fleet.servers import Nats
+from tests.program import Program
 
 from pyrtr.errors import FleetError, SupersededError
 from pyrtr.fleet.jetstream import NatsStream
@@ -103,6 +106,26 @@ def test_the_newest_table_is_kept(urls, tmp_path):
         assert not await other.get_table("a", tmp_path / "taken")
 
     run(urls, "table", act)
+
+
+def test_a_program_that_stops_leaves_duty_at_once_and_waits_for_no_server(tmp_path):
+    with Nats(tmp_path, 1) as nats, Program(tmp_path, FLEET=nats.urls[0], FLEET_NAME="stop") as program:
+
+        async def act(one: NatsStream, _: NatsStream) -> None:
+            assert await one.on_duty() is not None
+            program.signal(signal.SIGTERM)
+            async with asyncio.timeout(1):
+                while await one.on_duty() is not None:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+
+        run(nats.urls, "stop", act)
+        assert program.wait_for_end() == 0
+        program.start()
+        nats.stop(0)
+        asked = time.monotonic()
+        assert program.stop() == 0
+        assert time.monotonic() - asked < 5
+        nats.resume(0)
 
 
 def test_a_user_and_password_are_read_as_urls_write_them(tmp_path):
