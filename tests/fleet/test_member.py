@@ -447,6 +447,20 @@ def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(flee
     assert other.holds == filtered
 
 
+def test_a_beat_that_fails_while_a_place_is_asked_for_changes_no_place(fleet):
+    replicas = begin(fleet)
+    maker = on_duty(replicas)
+    record = maker.boat.record
+
+    async def meanwhile(sequence: int) -> records.Record | None:
+        maker.loader._ledger.sequence = None
+        return await record(sequence)
+
+    maker.boat.record = meanwhile  # type: ignore[method-assign]
+    maker.load(MORE)
+    assert (maker.payload, maker.fleet.superseded_count) == (set(MORE), 0)
+
+
 SEEDS = range(int(os.environ.get("SEEDS", "25")))
 FAULTS = (
     "crash", "cut", "lose ack", "race", "damage", "lose", "namesake", "fill", "trim", "purge", "lose tables",

@@ -74,10 +74,10 @@ class FleetLedger(Ledger):
         if self.current is not None and _state(self.current) == _state(generation):
             await super().commit(generation, steps, cause, story)
             return
-        if self.sequence is None:
+        if (after := self.sequence) is None:  # which may be doubted anew while we wait
             raise FleetError("what the fleet has is not known yet: nothing new is published")
         if self.current is not None and self.current.session_ids == generation.session_ids:
-            await self._check_place(self.sequence, self.current)
+            await self._check_place(after, self.current)
         packed = None
         if steps:
             (step,) = steps
@@ -85,7 +85,7 @@ class FleetLedger(Ledger):
         if packed is None or len(packed) > self.stream.max_record_bytes - _ROOM_BYTES:
             packed = None
             await self.offer(generation)  # the others have to take it whole
-        sequence = await self.stream.append(self._record(generation, packed, cause), self.sequence)
+        sequence = await self.stream.append(self._record(generation, packed, cause), after)
         self._status.made_count += 1
         await super().commit(generation, steps, cause, story)
         self.sequence = sequence

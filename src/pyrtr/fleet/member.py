@@ -195,8 +195,9 @@ class Member(Loader):
             raise
         except Exception as error:
             if not isinstance(error, PyrtrError):  # a bug: loud, but no reason to leave the routers
-                self._log.exception("task failed", task="fleet")
                 error = FleetError(f"internal error: {error!r}")
+                if str(error) != self._fleet.error:
+                    self._log.exception("task failed", task="fleet")
             self._failed(error)
             self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
