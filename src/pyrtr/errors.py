@@ -9,7 +9,8 @@ PyrtrError
 ├── StoreError       a file of the state folder that can't be written, or is damaged
 │   ├── UnavailableError    it may be good, and can't be read now
 │   └── FleetError          what replicas share can't be read or written
-│       └── SupersededError     another replica was first
+│       ├── SupersededError     another replica was first
+│       └── LostError           a generation of the stream can't be had from anybody
 ├── ProblemError     a request over HTTP that can't be answered as it was meant (in `pyrtr.web.api.errors`)
 └── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
 """
@@ -63,3 +64,7 @@ class FleetError(StoreError):
 
 class SupersededError(FleetError):
     """Another replica's generation took the place of ours: that one is served, and ours is none."""
+
+
+class LostError(FleetError):
+    """The stream names a generation that nobody gives us; another replica may have it, and give it soon."""

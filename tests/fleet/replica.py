@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.fleet.sea import Boat, Sea
 from tests.inputs import Payload
 from tests.quiet import drive
-from tests.unit.compiler.program import HOLD_S, MAX_AGE_S, NOW, RELOAD_S, Program, place
+from tests.unit.compiler.program import HOLD_S, MAX_AGE_S, NOW, RELOAD_S, Program, no_room, place
 
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.slurm import SlurmPlaces
@@ -17,6 +17,7 @@ from pyrtr.fleet.ledger import FleetLedger
 from pyrtr.fleet.member import Member
 from pyrtr.fleet.status import FleetStatus
 from pyrtr.server.publisher import Published, Publisher
+from pyrtr.sources.location import Location
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import Store
 from pyrtr.wire.enums import Version
@@ -31,6 +32,9 @@ class Replica(Program):
         sea: what all share.
         name: of the replica.
         shared: settings that have to agree.
+
+    Attributes:
+        is_full: whether nothing more goes on its disk.
     """
 
     loader: Member
@@ -42,11 +46,14 @@ class Replica(Program):
         self.name = name
         self.shared = shared or {"HOLD": "1"}
         self.starts = 0
+        self.is_full = False
 
     def start(self) -> Replica:
         self.starts += 1
         self.boat = Boat(self.sea, f"{self.name}-{self.starts}")
         self.store = Store(self.folder)
+        commit = self.store.commit
+        self.store.commit = lambda *arguments: no_room() if self.is_full else commit(*arguments)  # type: ignore[method-assign]
         self.publisher = Publisher(Published(Timing(), new_session_ids()))
         self.published: list[Published] = []
         self.publisher.subscribe(lambda: self.published.append(self.publisher.current))
@@ -62,9 +69,9 @@ class Replica(Program):
         )
         policy = Policy(RELOAD_S, MAX_AGE_S, self.settings["on_stale"], self.settings["max_shrink"], HOLD_S)
         self.loader = Member(
-            [place(self.source, self.store.path)],
+            [place(path, self.store.path) for path in self.sources],
             self.settings["merge"],
-            SlurmPlaces([], {}),
+            SlurmPlaces([Location("file", str(path)) for path in self.settings["slurm"]], {}),
             ledger,
             policy,
             status,
@@ -80,6 +87,8 @@ class Replica(Program):
 
     async def _make(self, order: worker.Order, *, timeout_s: float) -> worker.Made:
         assert timeout_s > 0
+        if self.is_full:
+            no_room()
         return worker.make(order)
 
     @property
@@ -95,6 +104,10 @@ class Replica(Program):
         drive(self.loader.beat())
         self.step()
         drive(self.loader.offer())
+
+    def rename(self, name: str) -> None:
+        """Be called so from now on, as another may be."""
+        self.fleet.member = self.boat.member = name
 
     def crash(self) -> None:
         """Without a word to the others."""

@@ -40,12 +40,21 @@ class Sea:
         self.last, self.duty = 0, None
         self.age += 1
 
+    def keep(self) -> tuple[dict[int, bytes], int, dict[str, Path]]:
+        """A backup."""
+        return dict(self.records), self.last, dict(self.tables)
+
+    def restore(self, kept: tuple[dict[int, bytes], int, dict[str, Path]]) -> None:
+        """Go back to a backup, by which nobody can tell that it is one."""
+        self.records, self.last, self.tables = dict(kept[0]), kept[1], dict(kept[2])
+
 
 class Boat:
     """One member's connection (see `pyrtr.fleet.stream.Stream`).
 
     Attributes:
         is_cut: whether nothing gets through.
+        member: whose it is.
         acks_to_lose: of so many records, whether they were appended is not heard.
     """
 
@@ -56,7 +65,7 @@ class Boat:
         self.is_cut = False
         self.acks_to_lose = 0
         self._sea = sea
-        self._member = member
+        self.member = member
 
     def _reach(self) -> Sea:
         if self.is_cut:
@@ -64,10 +73,10 @@ class Boat:
         return self._sea
 
     async def open(self, on_word: Callable[[str], None]) -> None:
-        self._reach().listeners[self._member] = on_word
+        self._reach().listeners[self.member] = on_word
 
     async def close(self) -> None:
-        self._sea.listeners.pop(self._member, None)
+        self._sea.listeners.pop(self.member, None)
 
     async def end(self) -> tuple[str, int]:
         sea = self._reach()
@@ -100,6 +109,9 @@ class Boat:
             shutil.copyfile(kept, path)
         return kept is not None
 
+    async def has_table(self, name: str) -> bool:
+        return name in self._reach().tables
+
     async def tables(self) -> list[str]:
         return [*self._reach().tables]
 
@@ -110,20 +122,24 @@ class Boat:
     async def take_duty(self, duty: Duty) -> bool:
         sea = self._reach()
         holder = await self.on_duty()
-        if holder is not None and holder.member != self._member:
+        if holder is not None and holder.member != self.member:
             return False
         sea.duty = (duty, sea.now + DUTY_S)
         return True
 
     async def leave_duty(self) -> None:
         holder = await self.on_duty()
-        if holder is not None and holder.member == self._member:
+        if holder is not None and holder.member == self.member:
             self._sea.duty = None
 
     async def attend(self, settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
         sea = self._reach()
-        sea.members[self._member] = (dict(settings), sea.now + DUTY_S)
+        sea.members[self.member] = (dict(settings), sea.now + DUTY_S)
         return {name: theirs for name, (theirs, until) in sea.members.items() if sea.now < until}
+
+    async def leave(self) -> None:
+        await self.leave_duty()
+        self._sea.members.pop(self.member, None)
 
     async def tell(self, word: str) -> None:
         for listener in [*self._reach().listeners.values()]:

@@ -30,9 +30,11 @@ class Nats:
     Args:
         folder: of their own.
         count: how many.
+        arguments: further ones of `nats-server`.
     """
 
-    def __init__(self, folder: Path, count: int = 3) -> None:
+    def __init__(self, folder: Path, count: int = 3, arguments: Sequence[str] = ()) -> None:
+        self._arguments = arguments
         self._folder = folder
         self._ports = [(free_port(), free_port(), free_port()) for _ in range(count)]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -60,6 +62,7 @@ class Nats:
         arguments = [
             "nats-server", "-js", "-sd", str(self._folder / f"nats-{number}"), "-n", f"n{number}",
             "-a", "127.0.0.1", "-p", str(port), "-m", str(monitor_port), "-l", str(self._folder / f"nats-{number}.log"),
+            *self._arguments,
         ]  # fmt: skip
         if len(self._ports) > 1:
             routes = ",".join(f"nats://127.0.0.1:{other}" for _, other, _ in self._ports)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import random
 
@@ -9,13 +11,17 @@ import pytest
 from tests.fleet.conftest import Fleet
 from tests.fleet.replica import Replica
 from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
-from tests.unit.compiler.program import HALF, MANY, MORE
+from tests.quiet import drive
+from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
 
+from pyrtr.compiler.job import Task
 from pyrtr.errors import SettingsError
 from pyrtr.fleet import record as records
+from pyrtr.fleet.member import FORLORN_S, PATIENCE_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
+from pyrtr.settings import Merge, OnStale
 
 
 def settle(replicas: list[Replica], seconds: float = 0.0) -> None:
@@ -238,15 +244,239 @@ def test_what_expires_goes_everywhere_once(fleet):
     assert {replica.holds for replica in replicas} == {frozenset()}
 
 
+def test_who_can_store_nothing_never_begins_anew(fleet):
+    maker, other = begin(fleet, 2)
+    if maker.loader.agenda.is_off_duty:
+        maker, other = other, maker
+    other.is_full = True
+    maker.offer_all(MORE)
+    settle([maker, other], 2 * FORLORN_S)
+    accepted = maker.state
+    maker.crash()
+    settle([other], 2 * FORLORN_S)
+    assert other.payload == set(SMALL)
+    maker.start()
+    other.is_full = False
+    settle([maker, other], 2 * DUTY_S)
+    assert {replica.holds for replica in (maker, other)} == {frozenset(MORE)}
+    assert maker.state == other.state == accepted
+
+
+def test_a_stream_that_went_back_gives_no_serial_a_second_set(fleet):
+    replicas = begin(fleet)
+    sea = replicas[0].sea
+    away = next(replica for replica in replicas if replica.loader.agenda.is_off_duty)
+    others = [replica for replica in replicas if replica is not away]
+    away.crash()
+    kept = sea.keep()
+    on_duty(others).offer_all(MORE)
+    settle(others, 2)
+    names = {replica.state: replica.holds for replica in others}
+    for replica in others:
+        replica.boat.is_cut = True
+    settle(others, 2 * DUTY_S)
+    sea.restore(kept)
+    away.start()
+    away.offer([*SMALL, vrp("10.1.0.0/16")])
+    settle([away], 2)  # makes the same serial, and can't know
+    assert names.get(away.state, away.holds) != away.holds
+    for replica in others:
+        replica.boat.is_cut = False
+    settle(replicas, SURE_S)
+    assert len({(replica.state, replica.holds) for replica in replicas}) == 1
+    assert not set(away.state[0]) & set(next(iter(names))[0])
+
+
+def test_who_is_ahead_of_a_stream_that_went_back_begins_anew(fleet):
+    replicas = begin(fleet)
+    sea = replicas[0].sea
+    kept = sea.keep()
+    before = replicas[0].state
+    on_duty(replicas).offer_all(MORE)
+    settle(replicas, 2)
+    sea.restore(kept)
+    settle(replicas, SURE_S)
+    assert len({(replica.state, replica.holds) for replica in replicas}) == 1
+    assert (replicas[0].payload, len(sea.records)) == (set(MORE), 2)
+    assert not set(replicas[0].state[0]) & set(before[0])
+
+
+def test_a_bug_or_an_entry_of_another_release_ends_no_member(fleet):
+    replicas = begin(fleet)
+    victim = replicas[0]
+    before = victim.payload
+
+    async def broken() -> None:
+        raise TypeError("not understood")
+
+    victim.boat.on_duty = broken  # type: ignore[method-assign]
+    settle(replicas, 2)
+    assert victim.payload == before
+    assert "internal error" in str(victim.fleet.error)
+    del victim.boat.on_duty
+    settle(replicas, 2)
+    assert victim.fleet.error is None
+
+
+def test_what_one_release_alone_knows_of_settings_keeps_nobody_away(fleet):
+    (first,) = begin(fleet, 1)
+    newer = Replica(first.folder.parent.parent / "9", first.sea, "newer", {"HOLD": "1", "NEW": "2"}).start()
+    newer.beat()
+    assert len(newer.fleet.members) == 2
+
+
+def test_an_operators_word_outlives_a_cut_and_means_one_load(fleet):
+    replicas = begin(fleet, payload=MANY)
+    maker = on_duty(replicas)
+    (other, _) = (replica for replica in replicas if replica is not maker)
+    maker.offer_all(HALF)
+    settle(replicas, 2)
+    other.boat.is_cut = True
+    other.loader.accept()
+    settle(replicas, 2)
+    maker.offer_all(many(5))  # takes away far more than what was accepted
+    settle(replicas, 2)
+    other.boat.is_cut = False
+    settle(replicas, 2)
+    settle(replicas, 2)
+    assert {replica.holds for replica in replicas} == {frozenset(MANY)}
+    other.loader.accept()
+    settle(replicas, 2)
+    settle(replicas, 2)
+    assert {replica.holds for replica in replicas} == {frozenset(many(5))}
+
+
+def test_stale_data_of_before_is_withdrawn_only_after_a_look(fleet):
+    (only,) = begin(fleet, 1, on_stale=OnStale.WITHDRAW)
+    only.crash()
+    only.sea.now += 2 * MAX_AGE_S
+    only.start()
+    only.offer(MORE)
+    drive(only.loader.beat())
+    assert only.loader.agenda.due(only.now) is Task.LOAD
+    only.loader.agenda.load_at = math.inf  # it is being looked at
+    assert only.loader.agenda.due(only.now) is None
+    assert only.published == []
+    only.beat()
+    assert only.payload == set(MORE)
+
+
+def test_a_location_that_gives_nothing_takes_no_payload_away_when_duty_moves(fleet):
+    replicas = fleet(2, merge=Merge.UNION, others=1, max_shrink=100.0)
+    for replica in replicas:
+        replica.offer(SMALL)
+        replica.offer(many(5), place=1)
+        replica.start()
+    settle(replicas, 4 * DUTY_S)
+    both = frozenset([*SMALL, *many(5)])
+    assert {replica.holds for replica in replicas} == {both}
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    first.crash()
+    other.sources[1].unlink()
+    settle([other], 4 * DUTY_S)
+    assert not other.loader.agenda.is_off_duty
+    assert other.holds == both
+    other.sea.now += MAX_AGE_S  # what was there is stale: better what there is
+    other.offer_all(SMALL)
+    settle([other], 2)
+    assert other.holds == frozenset(SMALL)
+
+
+def test_duty_is_kept_while_a_table_is_made(fleet):
+    replicas = begin(fleet)
+    maker = on_duty(replicas)
+    drive(maker.loader._looks.turn.acquire())
+    for _ in range(10):
+        maker.sea.now += 2
+        drive(maker.loader.beat())
+    assert not maker.loader.agenda.is_off_duty
+    maker.loader._looks.turn.release()
+
+
+def test_what_could_not_be_taken_away_is_forgotten_once_another_has(fleet):
+    replicas = begin(fleet)
+    maker = on_duty(replicas)
+    maker.loader.status.expiry_error = "no memory"
+    maker.crash()
+    others = [replica for replica in replicas if replica is not maker]
+    settle(others, 2 * DUTY_S)
+    follower = next(replica for replica in others if replica.loader.agenda.is_off_duty)
+    follower.loader.status.expiry_error = "no memory"
+    on_duty(others).offer_all(MORE)
+    settle(others, 2)
+    assert follower.loader.status.expiry_error is None
+
+
+def test_while_every_look_fails_somebody_is_on_duty_and_looks_grow_rare(fleet):
+    replicas = begin(fleet)
+    for replica in replicas:
+        replica.source.unlink()
+        replica.loader.trigger()
+    failures = sum(replica.loader.status.failure_count for replica in replicas)
+    vacant = worst = 0
+    for _ in range(1000):
+        settle(replicas, 1)
+        vacant = vacant + 1 if all(replica.loader.agenda.is_off_duty for replica in replicas) else 0
+        worst = max(worst, vacant)
+    assert worst <= 3 * PATIENCE_S
+    assert sum(replica.loader.status.failure_count for replica in replicas) - failures <= 3 * 10
+
+
+def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, tmp_path):
+    slurm = tmp_path / "slurm"
+    slurm.write_text(
+        json.dumps(
+            {
+                "slurmVersion": 1,
+                "validationOutputFilters": {"prefixFilters": [{"prefix": "192.0.2.0/24"}], "bgpsecFilters": []},
+                "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []},
+            }
+        )
+    )
+    replicas = begin(fleet, 2, slurm=[slurm], max_shrink=100.0)
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    filtered = first.holds
+    assert filtered < set(SMALL)
+    first.crash()
+    slurm.unlink()
+    other.offer(MORE, expires=int(other.now) + 100)
+    settle([other], 60)
+    assert not other.loader.agenda.is_off_duty
+    assert other.holds == filtered
+
+
+def test_a_beat_that_fails_while_a_place_is_asked_for_changes_no_place(fleet):
+    replicas = begin(fleet)
+    maker = on_duty(replicas)
+    record = maker.boat.record
+
+    async def meanwhile(sequence: int) -> records.Record | None:
+        maker.loader._ledger.sequence = None
+        return await record(sequence)
+
+    maker.boat.record = meanwhile  # type: ignore[method-assign]
+    maker.load(MORE)
+    assert (maker.payload, maker.fleet.superseded_count) == (set(MORE), 0)
+
+
 SEEDS = range(int(os.environ.get("SEEDS", "25")))
+FAULTS = (
+    "crash", "cut", "lose ack", "race", "damage", "lose", "namesake", "fill", "trim", "purge", "lose tables",
+    "grow old", "end", "keep", "restore",
+)  # fmt: skip
 POOL: tuple[Payload, ...] = (*many(8), *SMALL[:-1], router_key(2), aspa(64500, 1, 2), aspa(64501, 3))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet, seed):
     chance = random.Random(seed)
-    replicas = fleet(3, max_steps=chance.choice((0, 3, 1000)), max_shrink=100.0)
+    replicas = fleet(
+        3, max_steps=chance.choice((0, 3, 1000)), max_shrink=100.0, on_stale=chance.choice([*OnStale])
+    )  # fmt: skip
     sea = replicas[0].sea
+    kept = sea.keep()
     names: dict[object, frozenset[Payload]] = {}
     up: set[int] = set()
 
@@ -269,7 +499,7 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
         number = chance.randrange(3)
         replica = replicas[number]
         sea.now += chance.choice((0.5, 2.0, 2.0, 15.0))
-        act = chance.choice(("beat",) * 6 + ("offer",) * 4 + ("crash", "cut", "lose ack", "race", "damage", "lose"))
+        act = chance.choice(("beat",) * 8 + ("offer",) * 5 + FAULTS)
         if number not in up:
             replica.start()
             up.add(number)
@@ -287,6 +517,32 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
             replica.table_path.write_bytes(b"damaged")
         elif act == "lose" and chance.random() < 0.3:
             sea.lose()
+        elif act == "namesake":
+            replica.boat.is_cut = False
+            replica.rename(replicas[chance.choice([*up])].fleet.member)
+        elif act == "fill":
+            replica.is_full = not replica.is_full
+        elif act == "trim":
+            sea.records = {place: data for place, data in sea.records.items() if place == sea.last}
+        elif act == "purge" and chance.random() < 0.3:
+            sea.records.clear()
+        elif act == "lose tables":
+            sea.tables.clear()
+        elif act == "grow old" and chance.random() < 0.3:
+            sea.now += MAX_AGE_S
+        elif act == "end":
+            replica.offer([SMALL[-1], *POOL[:5]], expires=int(replica.now) + 20)
+            replica.loader.trigger()
+        elif act == "keep":
+            kept = sea.keep()
+        elif act == "restore" and len(up) == 3 and kept[1]:
+            for each in replicas:  # all hear of it before any goes on: else what some made since is made again
+                each.boat.is_cut = each.is_full = False
+            settle(replicas, 2)
+            if len({each.state for each in replicas}) == 1:
+                sea.restore(kept)
+                for each in chance.sample(replicas, 3):
+                    drive(each.loader.beat())
         elif act == "offer":
             replica.offer_all([SMALL[-1], *(value for value in POOL if chance.random() < 0.6)])
         if number in up:
@@ -295,10 +551,10 @@ def test_whatever_happens_a_serial_names_one_set_and_all_agree_in_the_end(fleet,
     for number, replica in enumerate(replicas):
         if number not in up:
             replica.start()
-        replica.boat.is_cut = False
-        replica.offer(SMALL)
+        replica.boat.is_cut = replica.is_full = False
+        replica.offer_all(SMALL)
     settle(replicas, 4 * DUTY_S)
-    sea.now += 1000
+    sea.now += HOLD_S  # that all ASPAs are others is doubted
     for replica in replicas:
         replica.offer([*SMALL, vrp("10.9.0.0/16")])
         replica.loader.trigger()

@@ -18,6 +18,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from nats.aio.client import Client
@@ -65,7 +66,7 @@ def _translated(
             raise
         except TimeoutError as error:
             raise FleetError("the fleet's servers do not answer in time") from error
-        except (NatsError, OSError, ValueError) as error:
+        except (NatsError, OSError, ValueError, msgspec.MsgspecError) as error:
             raise FleetError(f"the fleet's servers can't be used: {str(error) or type(error).__name__}") from error
 
     return translated
@@ -104,12 +105,14 @@ class NatsStream:
     @_translated
     async def open(self, on_word: Callable[[str], None]) -> None:
         """Connect, if that is not done yet, and make what is missing; `on_word` is told what `tell` says."""
-        if self._client is not None:
+        if self._client is not None and not self._client.is_closed:  # any error that a server sends closes it for good
             if not self._client.is_connected:
                 raise FleetError("no server of the fleet can be reached")
             return
         client = Client()
-        options: dict[str, Any] = {} if self._tls is None else {"tls": self._tls}
+        options = _credentials(self._servers)
+        if self._tls is not None:
+            options["tls"] = self._tls
         connecting = client.connect(
             servers=self._servers,
             name=f"pyrtr {self._member}",
@@ -137,7 +140,7 @@ class NatsStream:
             await client.subscribe(self._word, cb=heard)
         except BaseException:
             with contextlib.suppress(Exception):
-                await client.close()
+                await asyncio.wait_for(client.close(), CONNECT_S)
             raise
         self._client = client
 
@@ -205,6 +208,15 @@ class NatsStream:
         return True
 
     @_translated
+    async def has_table(self, name: str) -> bool:
+        """Whether a file is kept."""
+        try:
+            await self._objects.get_info(name)
+        except NotFoundError:  # deleted ones, too
+            return False
+        return True
+
+    @_translated
     async def tables(self) -> list[str]:
         """Names of the files that are kept."""
         try:
@@ -256,6 +268,13 @@ class NatsStream:
         return members
 
     @_translated
+    async def leave(self) -> None:
+        """Be on duty no more, and not be there."""
+        if self._client is not None:
+            await self.leave_duty()
+            await self._entries.delete(_MEMBER + self._member)
+
+    @_translated
     async def tell(self, word: str) -> None:
         """Say a word to all members."""
         if self._client is None:
@@ -293,6 +312,19 @@ class NatsStream:
         self._objects = await _found_or(
             jetstream.object_store(name), lambda: jetstream.create_object_store(name, tables)
         )
+
+
+def _credentials(servers: list[str]) -> dict[str, Any]:
+    """The user and password in the URLs, where they are the same in all that have some.
+
+    The client would take them as they are written, and for servers that it hears of from others it would have none.
+    """
+    urls = [urlsplit(server) for server in servers]
+    found = {(unquote(url.username), unquote(url.password)) for url in urls if url.username and url.password}
+    if len(found) != 1:
+        return {}
+    ((user, password),) = found
+    return {"user": user, "password": password}
 
 
 async def _found_or(found: Awaitable[Result], make: Callable[[], Awaitable[Result]]) -> Result:

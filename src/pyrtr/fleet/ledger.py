@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 
 from pyrtr.compiler.ledger import Ledger
-from pyrtr.errors import FleetError
+from pyrtr.errors import FleetError, SupersededError
 from pyrtr.fleet.record import Record, pack
 from pyrtr.fleet.status import FleetStatus
 from pyrtr.fleet.stream import Stream
@@ -41,7 +41,7 @@ class FleetLedger(Ledger):
     Attributes:
         stream: as given.
         sequence: place of the current generation on the stream; None while that is not known.
-        offered: name of the table that was given to the others last.
+        offered: name of the table that the others were given last.
     """
 
     def __init__(
@@ -74,8 +74,10 @@ class FleetLedger(Ledger):
         if self.current is not None and _state(self.current) == _state(generation):
             await super().commit(generation, steps, cause, story)
             return
-        if self.sequence is None:
+        if (after := self.sequence) is None:  # which may be doubted anew while we wait
             raise FleetError("what the fleet has is not known yet: nothing new is published")
+        if self.current is not None and self.current.session_ids == generation.session_ids:
+            await self._check_place(after, self.current)
         packed = None
         if steps:
             (step,) = steps
@@ -83,7 +85,7 @@ class FleetLedger(Ledger):
         if packed is None or len(packed) > self.stream.max_record_bytes - _ROOM_BYTES:
             packed = None
             await self.offer(generation)  # the others have to take it whole
-        sequence = await self.stream.append(self._record(generation, packed, cause), self.sequence)
+        sequence = await self.stream.append(self._record(generation, packed, cause), after)
         self._status.made_count += 1
         await super().commit(generation, steps, cause, story)
         self.sequence = sequence
@@ -115,23 +117,24 @@ class FleetLedger(Ledger):
             self.current,
             session_ids=_other_session_ids(self.current.session_ids),
             serial=secrets.randbelow(SERIAL_MODULUS),
-            published_at=now,
+            published_at=max(now, self.current.published_at),  # by which it is told from what a backup brings back
             history=History(),
         )
         await self.commit(anew, (), "fleet", Story("the fleet has lost its history: new sessions begin", ()))
 
     async def offer(self, generation: Generation) -> None:
-        """Give the others its table.
+        """Give the others its table, unless it is there: another one may have been put in its place, or all be lost.
 
         Raises:
             FleetError: that can't be done.
         """
         name = table_name(generation.content, generation.stored.digest)
-        if self.offered == name:
+        if await self.stream.has_table(name):
+            self.offered = name
             return
         packed = self.store.path / "fleet-offer"
         try:
-            if generation is self.current:
+            if self.current is not None and generation.table_path == self.current.table_path:
                 await asyncio.to_thread(self.mend_table)
             await asyncio.to_thread(_compress, generation.table_path, packed)
             await self.stream.put_table(name, packed)
@@ -141,6 +144,18 @@ class FleetLedger(Ledger):
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(packed.unlink)
         self.offered = name
+
+    async def _check_place(self, sequence: int, current: Generation) -> None:
+        """Make sure that what is to be followed still stands where it stood.
+
+        Raises:
+            SupersededError: it is not.
+            FleetError: that can't be told.
+        """
+        stands = await self.stream.record(sequence)
+        state = None if stands is None else (stands.sessions, stands.serial, stands.content)
+        if state not in (None, (*_state(current), current.content)):
+            raise SupersededError("the stream went back, and on from there")
 
     def _record(self, generation: Generation, step: bytes | None, cause: str) -> Record:
         current = self.current

@@ -18,7 +18,8 @@ from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.look import Attempt
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
-from pyrtr.errors import FleetError, PyrtrError, SettingsError, SourceError, StoreError, SupersededError
+from pyrtr.compiler.status import Held
+from pyrtr.errors import FleetError, LostError, PyrtrError, SettingsError, SourceError, StoreError, SupersededError
 from pyrtr.fleet.ledger import FleetLedger, sessions_of, table_name
 from pyrtr.fleet.record import Duty, Record, unpack
 from pyrtr.fleet.status import FleetStatus
@@ -37,14 +38,20 @@ from pyrtr.wire.enums import Version
 
 # A million VRPs take a second or two.
 MAKE_S = 300.0
+# Steps of records, compressed: a table of a million VRPs takes less.
+MAX_STEPS_BYTES = 2**24
 # So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others.
 PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
 
 # So long those wait who can't have the last table, before the first of them begins anew.
 FORLORN_S = 60.0
+# The program has 5 seconds to stop, and the servers may not answer.
+LEAVE_S = 2.0
+# Servers that went back to a backup, and on from there, show by nothing but the record itself.
+SURE_S = 30.0
 
-LOOK, ACCEPT = "look", "accept"
+LOOK = "look"
 
 
 class Member(Loader):
@@ -82,13 +89,17 @@ class Member(Loader):
         self._ledger: FleetLedger = ledger
         self._stream = ledger.stream
         self._settings = settings
+        self._merge = merge
         self._monotonic = monotonic
         self._patient_until = monotonic() + PATIENCE_S
         self._relieved_until = 0.0
         self._duty_until = 0.0
-        self._behind_since: float | None = None
+        self._vacant_since: float | None = None
+        self._is_behind = False
+        self._lost_since: float | None = None
         self._has_joined = False
         self._identity = ""
+        self._sure_until = 0.0
         self._words: list[str] = []
         self._offering: asyncio.Task[None] | None = None
         self._companion = processes.Companion("pyrtr.fleet.worker", "fleet", processes.Answer[Made])
@@ -103,14 +114,15 @@ class Member(Loader):
         """An operator accepts the load that is held back, whoever holds it; returns what that means, in words."""
         if not self.agenda.is_off_duty or self.status.held is None:
             return super().accept()
-        self._pass_on(ACCEPT, lambda: None)
+        self._pass_on(_accept(self.status.held), lambda: None)
         return f"passed on to {self._fleet.on_duty}: the load that {'; '.join(self.status.held.reasons)}"
 
     def _pass_on(self, word: str, do: Callable[[], None]) -> None:
         if not self.agenda.is_off_duty:
             do()
         else:
-            self._words.append(word)
+            if word not in self._words:
+                self._words.append(word)
             self._stream.changed.set()
 
     def _hear(self, word: str) -> None:
@@ -118,7 +130,7 @@ class Member(Loader):
             return
         if word == LOOK:
             super().trigger()
-        elif word == ACCEPT:
+        elif self.status.held is not None and word == _accept(self.status.held):
             super().accept()
 
     # What it does by itself
@@ -145,10 +157,14 @@ class Member(Loader):
         finally:
             if self._offering is not None:
                 self._offering.cancel()
+            with contextlib.suppress(FleetError, TimeoutError):
+                await asyncio.wait_for(self._leave(), LEAVE_S)
             await self._companion.stop()
-            with contextlib.suppress(FleetError):
-                await self._stream.leave_duty()
-                await self._stream.close()
+
+    async def _leave(self) -> None:
+        """Let another be on duty, and whoever comes have other settings."""
+        await self._stream.leave()
+        await self._stream.close()
 
     async def _keep_up(self) -> None:
         while True:
@@ -171,11 +187,19 @@ class Member(Loader):
             behind = await self._try_to_catch_up()
             await self._mind_duty()
             while self._words:
-                await self._stream.tell(self._words.pop())
+                await self._stream.tell(self._words[0])
+                self._words.pop(0)
             if behind is not None:
                 raise behind
-        except (FleetError, SourceError, StoreError) as error:
+        except SettingsError:
+            raise
+        except Exception as error:
+            if not isinstance(error, PyrtrError):  # a bug: loud, but no reason to leave the routers
+                error = FleetError(f"internal error: {error!r}")
+                if str(error) != self._fleet.error:
+                    self._log.exception("task failed", task="fleet")
             self._failed(error)
+            self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
             if self._fleet.error is not None:
                 self._log.info("fleet heard again", fleet=self._fleet.name)
@@ -183,7 +207,9 @@ class Member(Loader):
         self._fleet.sequence = self._ledger.sequence
         if self._monotonic() >= self._duty_until:
             self._stand_down()
-        self._end_silence(self._clock())
+        if self.agenda.is_off_duty or not self.agenda.awaits_first_look:
+            self._end_silence(self._clock())
+        self._let_in_or_out(self._clock())
 
     def _failed(self, error: PyrtrError) -> None:
         if str(error) != self._fleet.error:
@@ -201,8 +227,8 @@ class Member(Loader):
         if self._has_joined:
             return
         for name, theirs in members.items():
-            for setting in sorted(self._settings.keys() | theirs.keys()):
-                ours, other = self._settings.get(setting, "unknown"), theirs.get(setting, "unknown")
+            for setting in sorted(self._settings.keys() & theirs.keys()):  # another release may know of others
+                ours, other = self._settings[setting], theirs[setting]
                 if ours != other:
                     where = f"{name} of the fleet {self._fleet.name}"
                     advice = "make them the same, or set another FLEET_NAME"
@@ -213,63 +239,88 @@ class Member(Loader):
     # What others made
 
     async def _try_to_catch_up(self) -> PyrtrError | None:
-        """Publish the last generation of the stream; why that can't be done, if it can't."""
+        """Publish the last generation of the stream; why that can't be done, if it can't.
+
+        On duty it does not wait for what is being made, which gets no place if there is a newer one.
+        """
+        if self._looks.turn.locked() and not self.agenda.is_off_duty:
+            return None
+        lost_since, self._lost_since = self._lost_since, None
         identity, last = await self._stream.end()
         try:
-            await self._catch_up(identity, last)
-        except (FleetError, SourceError, StoreError) as error:
-            if self._behind_since is None:
-                self._behind_since = self._monotonic()
+            await self._catch_up(identity, last, is_lost=self._is_for_good(lost_since))
+        except (SourceError, StoreError) as error:
+            self._is_behind = True
+            if isinstance(error, LostError):
+                self._lost_since = self._monotonic() if lost_since is None else lost_since
             return error
-        self._behind_since = None
+        self._is_behind = False
         return None
 
-    async def _catch_up(self, identity: str, last: int) -> None:
+    async def _catch_up(self, identity: str, last: int, *, is_lost: bool) -> None:
         async with self._looks.turn:
             ledger = self._ledger
-            if not self.agenda.is_off_duty and self._is_behind_for_good:
+            if identity != self._identity or last < (ledger.sequence or 0) or self._monotonic() >= self._sure_until:
+                self._identity, ledger.sequence = identity, None
+                self._sure_until = self._monotonic() + SURE_S
+            if last == 0 or (is_lost and not self.agenda.is_off_duty):
                 await self._stream_lost(last)
-                return
-            if identity != self._identity:
-                self._identity, ledger.sequence, ledger.offered = identity, None, ""
-            if ledger.sequence is None:
-                ledger.sequence = await self._place_of_current(last)
-            if last == 0 or (ledger.sequence is not None and last < ledger.sequence):
-                await self._stream_lost(last)
-            elif ledger.sequence != last:
-                await self._take_over(last)
+            elif (ledger.sequence is None and not await self._find_place(last)) or (
+                ledger.sequence != last and not await self._take_over(last)
+            ):
+                await self._begin_anew(last)
 
-    async def _place_of_current(self, last: int) -> int | None:
-        """Where on the stream what we recovered stands; None if it is not there. Serials follow one another."""
+    async def _find_place(self, last: int) -> bool:
+        """Find where on the stream what we publish stands, if it is there: serials follow one another.
+
+        Returns:
+            False if the stream once said otherwise: it went back, to a backup of it. Serials that routers have heard of
+            would be made a second time; whoever sees that has to prevent it.
+        """
         current = self._ledger.current
-        newest = await self._stream.record(last) if last and self._ledger.continues else None
-        if current is None or newest is None or newest.sessions != sessions_of(current.session_ids):
-            return None
-        place = last - (newest.serial - current.serial) % SERIAL_MODULUS
-        if place == last:
-            return last if newest.content == current.content else None
-        following = await self._stream.record(place + 1) if place >= 0 else None
-        return place if following is not None and following.before == (current.serial, current.content) else None
+        newest = await self._stream.record(last) if self._ledger.continues else None
+        if current is None or newest is None:
+            return True
+        if newest.sessions != sessions_of(current.session_ids):
+            return newest.published_at >= current.published_at
+        ahead = (newest.serial - current.serial) % SERIAL_MODULUS
+        if ahead == 0:
+            is_ours = newest.content == current.content
+        elif ahead >= SERIAL_MODULUS // 2:  # RFC 1982: it is before ours
+            is_ours = False
+        else:
+            following = await self._stream.record(last - ahead + 1) if ahead <= last else None
+            if following is None:  # what there was is gone
+                return True
+            is_ours = following.before == (current.serial, current.content)
+        if is_ours:
+            self._ledger.sequence = last - ahead
+        return is_ours
 
     async def _stream_lost(self, last: int) -> None:
         """The stream does not have what we publish, and nothing newer: who is on duty begins anew with that."""
         if not self._ledger.continues:
             self._ledger.sequence = last
-            return
-        if self.agenda.is_off_duty:
-            return
+        elif not self.agenda.is_off_duty:
+            await self._begin_anew(last)
+
+    async def _begin_anew(self, last: int) -> None:
         self._log.error("fleet has lost its history: new sessions begin", fleet=self._fleet.name)
         await self._ledger.begin_anew(self._clock(), last)
+        self.status.storage_error = self.status.divergence = None
         self._publish()
 
-    async def _take_over(self, last: int) -> None:
-        """Publish the last generation, which is another one than ours."""
+    async def _take_over(self, last: int) -> bool:
+        """Publish the last generation, which is not ours; False if the stream went back (see `_find_place`)."""
         ledger, current = self._ledger, self._ledger.current
         records: list[Record] = []
         if ledger.sequence is not None and ledger.continues:
             records = await self._records(ledger.sequence + 1, last)
         made, steps, is_whole = None, [], False
-        if current is not None and _is_chain(current, records):
+        if current is None or not _is_chain(current, records):
+            if not await self._find_place(last):
+                return False
+        else:
             steps = await asyncio.to_thread(lambda: [unpack(record.step or b"") for record in records])
             base = Base(str(current.table_path), current.serial, current.content)
             made = await self._make(base, steps, None, records[-1])
@@ -277,27 +328,31 @@ class Member(Loader):
                 self._log.warning("steps refused", source=f"fleet {self._fleet.name}", reason=made.mismatch)
         newest = records[-1] if records else await self._stream.record(last)
         if newest is None:
-            raise FleetError(f"record {last} of the stream is gone")
+            raise LostError(f"record {last} of the stream is gone")
         if made is None or made.digest is None:
             made, steps, is_whole = *await self._whole(newest, last), True
+        if made.digest is None and made.is_damaged:
+            raise LostError(str(made.mismatch))
         if made.digest is None:
             self.status.divergence = f"fleet {self._fleet.name}: {made.mismatch}"
-            raise SourceError(self.status.divergence)
+            raise LostError(self.status.divergence)
         before = current.history if current is not None and not is_whole else History()
         generation = await self._generation(newest, made.digest, before, steps)
         retained = generation.history.steps
         kept = retained[max(0, len(retained) - len(steps)) :]
         story = Story(f"made by {newest.member} of the fleet", (), () if is_whole else kept)
         await ledger.take(generation, kept, newest.cause, story, last)
-        self._took_over(generation, newest, is_whole=is_whole)
+        await self._took_over(generation, newest, is_whole=is_whole)
+        return True
 
     async def _records(self, first: int, last: int) -> list[Record]:
-        """The records of a range; nothing if one of them is gone."""
-        records = []
+        """The records of a range; nothing if one of them is gone, or the table is had for less."""
+        records, size = [], 0
         for sequence in range(first, last + 1):
-            if (record := await self._stream.record(sequence)) is None:
+            if (record := await self._stream.record(sequence)) is None or size > MAX_STEPS_BYTES:
                 return []
             records.append(record)
+            size += len(record.step or b"")
         return records
 
     async def _whole(self, newest: Record, last: int) -> tuple[Made, list[RawStep]]:
@@ -306,10 +361,14 @@ class Member(Loader):
         names = [name for name in await self._stream.tables() if name.startswith(table_name(newest.content))]
         try:
             if not names or not await self._stream.get_table(names[0], packed):
-                raise FleetError(f"the table of serial {newest.serial} is not there yet")
+                raise LostError(f"the table of serial {newest.serial} is not there yet")
             steps: list[RawStep] = []
             record: Record | None = newest
+            size = 0
             while record is not None and record.step is not None and len(steps) < self._ledger.max_steps:
+                size += len(record.step)
+                if size > MAX_STEPS_BYTES:
+                    break
                 steps.append(await asyncio.to_thread(unpack, record.step))
                 last -= 1
                 record = await self._stream.record(last) if last > 0 else None
@@ -329,9 +388,7 @@ class Member(Loader):
         stored = await asyncio.to_thread(read_table, path)
         if stored.digest != digest:
             raise StoreError(f"{path} is not what was written")
-        history = before
-        for step in await asyncio.to_thread(steps_of, raw_steps):
-            history = history.followed_by(step, max_steps=self._ledger.max_steps, table_size=len(stored.table))
+        history = await asyncio.to_thread(self._followed, before, raw_steps, len(stored.table))
         sessions = newest.sessions
         return Generation(
             session_ids={Version.V0: sessions.V0, Version.V1: sessions.V1, Version.V2: sessions.V2},
@@ -348,32 +405,43 @@ class Member(Loader):
             upstream=self._ledger.upstream,
         )
 
-    def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
+    def _followed(self, history: History, raw_steps: list[RawStep], table_size: int) -> History:
+        for step in steps_of(raw_steps):
+            history = history.followed_by(step, max_steps=self._ledger.max_steps, table_size=table_size)
+        return history
+
+    async def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
         """This is what is served now."""
         self._fleet.taken_count += 1
         self._fleet.whole_count += is_whole
-        self.status.storage_error = self.status.divergence = None
-        for place in self.places:  # what it gave us is not what is served
-            place.accepted(None)
-            place.used(is_used=False)
+        self.status.storage_error = self.status.expiry_error = self.status.divergence = None
+        self._forget_places()
         self._adopt(generation)
-        self._show_taken(generation)
         self._ledger.is_silent = False
         self._publish()
+        await self._show_taken(generation)
         self._log.info(
             "published", cause=newest.cause, serial=generation.serial, member=newest.member, **self.status.counts
         )
 
-    def _show_taken(self, generation: Generation) -> None:
+    def _forget_places(self) -> None:
+        """What they gave us is not what is served."""
+        for place in self.places:
+            place.accepted(None)
+            place.used(is_used=False)
+
+    async def _show_taken(self, generation: Generation) -> None:
         self.status.found = SourceReport(dict(generation.metadata), {}, {}, generation.built_at)
         self.status.counts = generation.stored.table.counts
-        self.status.vrps_by_anchor = count_by_anchor(generation.stored.facts)
+        self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, generation.stored.facts)
 
     # Duty
 
     async def _mind_duty(self) -> None:
         """Be on duty if nobody else is, and hear of who is."""
         duty = await self._stream.on_duty()
+        if duty is not None or self._vacant_since is None:
+            self._vacant_since = self._monotonic() if duty is None else None
         if duty is not None and duty.member != self._fleet.member:
             self._fleet.on_duty = duty.member
             self._stand_down()
@@ -392,27 +460,32 @@ class Member(Loader):
         else:
             self._duty_until = 0.0
 
-    @property
-    def _is_behind_for_good(self) -> bool:
-        """Whether nobody seems to have the table of the last generation any more."""
-        return self._behind_since is not None and self._monotonic() >= self._behind_since + FORLORN_S
+    def _is_for_good(self, lost_since: float | None) -> bool:
+        return lost_since is not None and self._monotonic() >= lost_since + FORLORN_S
 
     @property
     def _is_reluctant(self) -> bool:
-        """Whether others had better be on duty: those who have what the stream has."""
-        if self._behind_since is not None:
-            return not self._is_behind_for_good
-        until = self._relieved_until if self._ledger.continues else max(self._relieved_until, self._patient_until)
+        """Whether others had better be on duty: those who have what the stream has, if anybody has."""
+        if self._is_behind:
+            return not self._is_for_good(self._lost_since)
+        until = self._relieved_until
+        if self._vacant_since is not None:  # nobody does better
+            until = min(until, self._vacant_since + PATIENCE_S)
+        if not self._ledger.continues:
+            until = max(until, self._patient_until)
         return len(self._fleet.members) > 1 and self._monotonic() < until
 
     def _stand_up(self) -> None:
         if not self.agenda.is_off_duty:
             return
         self.agenda.is_off_duty = False
-        self.agenda.load_at = self._clock()
+        self._relieved_until = 0.0
+        if self.agenda.failure_count == 0:  # else it has looked, and knows when to try again
+            self.agenda.awaits_first_look = True
+            self.agenda.load_at = self._clock()
+            self._wanted.set()
         self._fleet.on_duty = self._fleet.member
         self._log.info("on duty", fleet=self._fleet.name)
-        self._wanted.set()
 
     def _stand_down(self) -> None:
         if not self.agenda.is_off_duty:
@@ -465,9 +538,10 @@ class Member(Loader):
                 current, stored=stored, table_path=Path(table), shares=(), slurm=None, next_expiry=None
             )
             await self._ledger.commit(generation, (), "facts")
-            self._adopt(generation)
-            self._show_taken(generation)
             self._ledger.refresh()
+            self._adopt(generation)
+            self._forget_places()
+            await self._show_taken(generation)
 
     async def offer(self) -> None:
         """On duty, give the others the table."""
@@ -482,14 +556,22 @@ class Member(Loader):
     # What is made here
 
     async def _settle(self, attempt: Attempt, now: float, started: float) -> bool:
-        """As for `Loader`; but what is older than what another replica found is none of the fleet's."""
-        report, current = attempt.report, self._ledger.current
-        is_others = current is not None and self._ledger.continues and not current.shares
-        if report is not None and current is not None and is_others and report.built_at < min(current.built_at, now):
+        """As for `Loader`; but what is older, or less, than what another replica found is none of the fleet's.
+
+        Raises:
+            SourceError: one of several locations whose union counts gives nothing, and may have given something there.
+        """
+        report, current, known = attempt.report, self._ledger.current, self.agenda.built_at
+        if report is None or current is None or known is None or current.shares:
+            return await super()._settle(attempt, now, started)
+        if (by_s := min(known, now) - report.built_at) > 0:
             await self._looks.discard(attempt)
-            by_s = round(current.built_at - report.built_at)
-            self._log.info("source is older than what the fleet has", source=self.status.location, by_s=by_s)
+            self._log.info("source is older than what the fleet has", source=self.status.location, by_s=round(by_s))
             return True
+        missing = [place.status.location for place in self.places if not _gives(attempt, place)]
+        if missing and self._merge is Merge.UNION and not self.agenda.is_stale(now):
+            await self._looks.discard(attempt)
+            raise SourceError(f"{', '.join(missing)}: nothing was found there, and what the fleet has of it would go")
         return await super()._settle(attempt, now, started)
 
     async def _missed(self, error: PyrtrError) -> None:
@@ -524,6 +606,16 @@ def _is_chain(current: Generation, records: Sequence[Record]) -> bool:
             return False
         at = record.serial, record.content
     return bool(records)
+
+
+def _gives(attempt: Attempt, place: Place) -> bool:
+    part = attempt.parts.get(place)
+    return part is not None and part.refusal is None
+
+
+def _accept(held: Held) -> str:
+    """The word that accepts one load, and no other that may be held back by the time it is heard."""
+    return f"accept {held.since!r}"
 
 
 def _remove(path: Path) -> None:

@@ -54,6 +54,9 @@ class Stream(Protocol):
     async def get_table(self, name: str, path: Path) -> bool:
         """Write a file that is kept to `path`; False if it is not kept (any more)."""
 
+    async def has_table(self, name: str) -> bool:
+        """Whether a file is kept."""
+
     async def tables(self) -> list[str]:
         """Names of the files that are kept."""
 
@@ -68,6 +71,9 @@ class Stream(Protocol):
 
     async def attend(self, settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """Be there for the next `DUTY_S` seconds; returns who is, ourselves included, with their settings."""
+
+    async def leave(self) -> None:
+        """Be on duty no more, and not be there."""
 
     async def tell(self, word: str) -> None:
         """Say a word to all members."""

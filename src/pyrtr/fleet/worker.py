@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 
 from pyrtr import processes
-from pyrtr.errors import DeltaError, SourceError, StoreError
+from pyrtr.errors import DeltaError, StoreError
 from pyrtr.payload.delta import contains
 from pyrtr.payload.history import Step
 from pyrtr.payload.order import Rows
@@ -63,22 +63,24 @@ class Made(msgspec.Struct, frozen=True):
     """What came of an order.
 
     Attributes:
-        digest: BLAKE2b-256 of the table file; None if what there is leads to another payload.
+        digest: BLAKE2b-256 of the table file; None if what there is leads to another payload, or is damaged.
         mismatch: how it differs; None if it does not.
         proved_count: how many of the last steps hold, and may be served from.
+        is_damaged: whether it is no table at all.
     """
 
     digest: bytes | None
     mismatch: str | None
     proved_count: int
+    is_damaged: bool = False
 
 
 def make(order: Order) -> Made:
     """Carry out an order.
 
     Raises:
-        SourceError: a file of the order can't be read.
-        StoreError: the table can't be written.
+        SourceError: a step of the order is none.
+        StoreError: a file can't be read or written.
     """
     steps = steps_of(order.steps)
     try:
@@ -111,8 +113,10 @@ def _whole(order: Order, steps: Sequence[Step]) -> Made:
             file.flush()
             os.fsync(file.fileno())
         stored = read_table(Path(order.table), is_mapped=True)
-    except (OSError, zstandard.ZstdError, StoreError) as error:
-        raise SourceError(f"the table of serial {order.serial} can't be read: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{order.table} can't be written: {error.strerror}") from error
+    except (zstandard.ZstdError, StoreError) as error:
+        return Made(None, f"the table of serial {order.serial} can't be read: {error}", 0, is_damaged=True)
     if content_digest(stored.table) != order.content:
         raise DeltaError(f"the table of serial {order.serial} is not what the stream says it is")
     started = time.perf_counter()
