@@ -11,6 +11,7 @@ PyrtrError
 │   └── FleetError          what replicas share can't be read or written
 │       ├── SupersededError     another replica was first
 │       └── LostError           a generation of the stream can't be had from anybody
+│           └── DivergenceError     what is had is another one
 ├── ProblemError     a request over HTTP that can't be answered as it was meant (in `pyrtr.web.api.errors`)
 └── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
 """
@@ -68,3 +69,7 @@ class SupersededError(FleetError):
 
 class LostError(FleetError):
     """The stream names a generation that nobody gives us; another replica may have it, and give it soon."""
+
+
+class DivergenceError(LostError):
+    """The table of a generation is not what the stream says that it is."""

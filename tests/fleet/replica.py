@@ -80,7 +80,7 @@ class Replica(Program):
             clock=lambda: self.now,
             monotonic=lambda: self.sea.now,
         )
-        self.loader._companion.ask = self._make  # type: ignore[assignment,method-assign]
+        self.loader._taker._companion.ask = self._make  # type: ignore[assignment,method-assign]
         self.loader.agenda.random = lambda: 0.0
         drive(self.loader.recover())
         return self

@@ -101,6 +101,33 @@ class FleetLedger(Ledger):
         await super().commit(generation, steps, cause, story)
         self.sequence = sequence
 
+    async def find_place(self, last: int) -> bool:
+        """Find where on the stream what we publish stands, if it is there: serials follow one another.
+
+        Returns:
+            False if the stream once said otherwise: it went back, to a backup of it. Serials that routers have heard of
+            would be made a second time; whoever sees that has to prevent it.
+        """
+        current = self.current
+        newest = await self.stream.record(last) if self.continues else None
+        if current is None or newest is None:
+            return True
+        if newest.sessions != sessions_of(current.session_ids):
+            return newest.published_at >= current.published_at
+        ahead = (newest.serial - current.serial) % SERIAL_MODULUS
+        if ahead == 0:
+            is_ours = newest.content == current.content
+        elif ahead >= SERIAL_MODULUS // 2:  # RFC 1982: it is before ours
+            is_ours = False
+        else:
+            following = await self.stream.record(last - ahead + 1) if ahead <= last else None
+            if following is None:  # what there was is gone
+                return True
+            is_ours = following.before == (current.serial, current.content)
+        if is_ours:
+            self.sequence = last - ahead
+        return is_ours
+
     async def begin_anew(self, now: float, last: int) -> None:
         """Go on with the current payload in new sessions, since the stream does not have what led to it any more.
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-import msgspec
-
-from pyrtr import processes
 from pyrtr.compiler.agenda import Policy
 from pyrtr.compiler.job import Task
 from pyrtr.compiler.loader import Loader
@@ -19,27 +14,27 @@ from pyrtr.compiler.look import Attempt
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held
-from pyrtr.errors import FleetError, LostError, PyrtrError, SettingsError, SourceError, StoreError, SupersededError
-from pyrtr.fleet.ledger import FleetLedger, sessions_of, table_name
-from pyrtr.fleet.record import Duty, Record, unpack
+from pyrtr.errors import (
+    DivergenceError,
+    FleetError,
+    LostError,
+    PyrtrError,
+    SettingsError,
+    SourceError,
+    StoreError,
+    SupersededError,
+)
+from pyrtr.fleet.ledger import FleetLedger, table_name
+from pyrtr.fleet.record import Duty, Record
 from pyrtr.fleet.status import FleetStatus
 from pyrtr.fleet.stream import BEAT_S, DUTY_S
-from pyrtr.fleet.worker import Base, Made, Order
-from pyrtr.payload.history import History
-from pyrtr.payload.serial import SERIAL_MODULUS
+from pyrtr.fleet.taking import Taker
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
 from pyrtr.sources.base import SourceReport
-from pyrtr.sources.follow.exchange import RawStep, steps_of
 from pyrtr.store.archive import Story
 from pyrtr.store.state import Generation
-from pyrtr.store.table_file import read_table
-from pyrtr.wire.enums import Version
 
-# A million VRPs take a second or two.
-MAKE_S = 300.0
-# Steps of records, compressed: a table of a million VRPs takes less.
-MAX_STEPS_BYTES = 2**24
 # So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others.
 PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
@@ -102,7 +97,7 @@ class Member(Loader):
         self._sure_until = 0.0
         self._words: list[str] = []
         self._offering: asyncio.Task[None] | None = None
-        self._companion = processes.Companion("pyrtr.fleet.worker", "fleet", processes.Answer[Made])
+        self._taker = Taker(ledger)
 
     # What others ask
 
@@ -159,7 +154,7 @@ class Member(Loader):
                 self._offering.cancel()
             with contextlib.suppress(FleetError, TimeoutError):
                 await asyncio.wait_for(self._leave(), LEAVE_S)
-            await self._companion.stop()
+            await self._taker.stop()
 
     async def _leave(self) -> None:
         """Let another be on duty, and whoever comes have other settings."""
@@ -265,37 +260,10 @@ class Member(Loader):
                 self._sure_until = self._monotonic() + SURE_S
             if last == 0 or (is_lost and not self.agenda.is_off_duty):
                 await self._stream_lost(last)
-            elif (ledger.sequence is None and not await self._find_place(last)) or (
+            elif (ledger.sequence is None and not await ledger.find_place(last)) or (
                 ledger.sequence != last and not await self._take_over(last)
             ):
                 await self._begin_anew(last)
-
-    async def _find_place(self, last: int) -> bool:
-        """Find where on the stream what we publish stands, if it is there: serials follow one another.
-
-        Returns:
-            False if the stream once said otherwise: it went back, to a backup of it. Serials that routers have heard of
-            would be made a second time; whoever sees that has to prevent it.
-        """
-        current = self._ledger.current
-        newest = await self._stream.record(last) if self._ledger.continues else None
-        if current is None or newest is None:
-            return True
-        if newest.sessions != sessions_of(current.session_ids):
-            return newest.published_at >= current.published_at
-        ahead = (newest.serial - current.serial) % SERIAL_MODULUS
-        if ahead == 0:
-            is_ours = newest.content == current.content
-        elif ahead >= SERIAL_MODULUS // 2:  # RFC 1982: it is before ours
-            is_ours = False
-        else:
-            following = await self._stream.record(last - ahead + 1) if ahead <= last else None
-            if following is None:  # what there was is gone
-                return True
-            is_ours = following.before == (current.serial, current.content)
-        if is_ours:
-            self._ledger.sequence = last - ahead
-        return is_ours
 
     async def _stream_lost(self, last: int) -> None:
         """The stream does not have what we publish, and nothing newer: who is on duty begins anew with that."""
@@ -311,104 +279,22 @@ class Member(Loader):
         self._publish()
 
     async def _take_over(self, last: int) -> bool:
-        """Publish the last generation, which is not ours; False if the stream went back (see `_find_place`)."""
-        ledger, current = self._ledger, self._ledger.current
-        records: list[Record] = []
-        if ledger.sequence is not None and ledger.continues:
-            records = await self._records(ledger.sequence + 1, last)
-        made, steps, is_whole = None, [], False
-        if current is None or not _is_chain(current, records):
-            if not await self._find_place(last):
-                return False
-        else:
-            steps = await asyncio.to_thread(lambda: [unpack(record.step or b"") for record in records])
-            base = Base(str(current.table_path), current.serial, current.content)
-            made = await self._make(base, steps, None, records[-1])
-            if made.digest is None:
-                self._log.warning("steps refused", source=f"fleet {self._fleet.name}", reason=made.mismatch)
+        """Publish the last generation, which is not ours; False if the stream went back (see `find_place`)."""
+        records = await self._taker.records(last)
+        if not records and not await self._ledger.find_place(last):
+            return False
         newest = records[-1] if records else await self._stream.record(last)
         if newest is None:
             raise LostError(f"record {last} of the stream is gone")
-        if made is None or made.digest is None:
-            made, steps, is_whole = *await self._whole(newest, last), True
-        if made.digest is None and made.is_damaged:
-            raise LostError(str(made.mismatch))
-        if made.digest is None:
-            self.status.divergence = f"fleet {self._fleet.name}: {made.mismatch}"
-            raise LostError(self.status.divergence)
-        before = current.history if current is not None and not is_whole else History()
-        generation = await self._generation(newest, made.digest, before, steps)
-        retained = generation.history.steps
-        kept = retained[max(0, len(retained) - len(steps)) :]
-        story = Story(f"made by {newest.member} of the fleet", (), () if is_whole else kept)
-        await ledger.take(generation, kept, newest.cause, story, last)
-        await self._took_over(generation, newest, is_whole=is_whole)
-        return True
-
-    async def _records(self, first: int, last: int) -> list[Record]:
-        """The records of a range; nothing if one of them is gone, or the table is had for less."""
-        records, size = [], 0
-        for sequence in range(first, last + 1):
-            if (record := await self._stream.record(sequence)) is None or size > MAX_STEPS_BYTES:
-                return []
-            records.append(record)
-            size += len(record.step or b"")
-        return records
-
-    async def _whole(self, newest: Record, last: int) -> tuple[Made, list[RawStep]]:
-        """Take the whole table, and the steps before it that the stream still has."""
-        packed = self._ledger.store.path / "fleet-taken"
-        names = [name for name in await self._stream.tables() if name.startswith(table_name(newest.content))]
         try:
-            if not names or not await self._stream.get_table(names[0], packed):
-                raise LostError(f"the table of serial {newest.serial} is not there yet")
-            steps: list[RawStep] = []
-            record: Record | None = newest
-            size = 0
-            while record is not None and record.step is not None and len(steps) < self._ledger.max_steps:
-                size += len(record.step)
-                if size > MAX_STEPS_BYTES:
-                    break
-                steps.append(await asyncio.to_thread(unpack, record.step))
-                last -= 1
-                record = await self._stream.record(last) if last > 0 else None
-            steps.reverse()
-            made = await self._make(None, steps, str(packed), newest)
-            return made, steps[len(steps) - made.proved_count :]
-        finally:
-            await asyncio.to_thread(_remove, packed)
-
-    async def _make(self, base: Base | None, steps: list[RawStep], whole: str | None, newest: Record) -> Made:
-        table = str(self._ledger.store.new_paths().table)
-        order = Order(base, steps, whole, newest.serial, newest.content, table)
-        return await self._companion.ask(order, timeout_s=MAKE_S)
-
-    async def _generation(self, newest: Record, digest: bytes, before: History, raw_steps: list[RawStep]) -> Generation:
-        path = self._ledger.store.new_paths().table
-        stored = await asyncio.to_thread(read_table, path)
-        if stored.digest != digest:
-            raise StoreError(f"{path} is not what was written")
-        history = await asyncio.to_thread(self._followed, before, raw_steps, len(stored.table))
-        sessions = newest.sessions
-        return Generation(
-            session_ids={Version.V0: sessions.V0, Version.V1: sessions.V1, Version.V2: sessions.V2},
-            serial=newest.serial,
-            published_at=newest.published_at,
-            stored=stored,
-            table_path=path,
-            history=history,
-            built_at=newest.built_at,
-            is_withdrawn=newest.is_withdrawn,
-            metadata=msgspec.json.decode(newest.metadata),
-            content=newest.content,
-            max_age_s=newest.max_age_s,
-            upstream=self._ledger.upstream,
-        )
-
-    def _followed(self, history: History, raw_steps: list[RawStep], table_size: int) -> History:
-        for step in steps_of(raw_steps):
-            history = history.followed_by(step, max_steps=self._ledger.max_steps, table_size=table_size)
-        return history
+            taken = await self._taker.take(records, newest, last)
+        except DivergenceError as error:
+            self.status.divergence = str(error)
+            raise
+        story = Story(f"made by {newest.member} of the fleet", (), () if taken.is_whole else taken.steps)
+        await self._ledger.take(taken.generation, taken.steps, newest.cause, story, last)
+        await self._took_over(taken.generation, newest, is_whole=taken.is_whole)
+        return True
 
     async def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
         """This is what is served now."""
@@ -521,22 +407,8 @@ class Member(Loader):
             current = self._ledger.current
             if current is None or not name.startswith(table_name(current.content)):
                 return
-            packed = self._ledger.store.path / "fleet-taken"
-            try:
-                if not await self._stream.get_table(name, packed):
-                    return
-                table = str(self._ledger.store.new_paths().table)
-                made = await self._companion.ask(
-                    Order(None, [], str(packed), current.serial, current.content, table), timeout_s=MAKE_S
-                )
-            finally:
-                await asyncio.to_thread(_remove, packed)
-            if made.digest is None:
-                raise FleetError(str(made.mismatch))
-            stored = await asyncio.to_thread(read_table, Path(table))
-            generation = dataclasses.replace(
-                current, stored=stored, table_path=Path(table), shares=(), slurm=None, next_expiry=None
-            )
+            if (generation := await self._taker.facts(current, name)) is None:
+                return
             await self._ledger.commit(generation, (), "facts")
             self._ledger.refresh()
             self._adopt(generation)
@@ -598,16 +470,6 @@ class Member(Loader):
         self._stream.changed.set()
 
 
-def _is_chain(current: Generation, records: Sequence[Record]) -> bool:
-    """Whether records lead on from a generation, step by step."""
-    at = current.serial, current.content
-    for record in records:
-        if record.before != at or record.step is None or record.sessions != sessions_of(current.session_ids):
-            return False
-        at = record.serial, record.content
-    return bool(records)
-
-
 def _gives(attempt: Attempt, place: Place) -> bool:
     part = attempt.parts.get(place)
     return part is not None and part.refusal is None
@@ -616,8 +478,3 @@ def _gives(attempt: Attempt, place: Place) -> bool:
 def _accept(held: Held) -> str:
     """The word that accepts one load, and no other that may be held back by the time it is heard."""
     return f"accept {held.since!r}"
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
