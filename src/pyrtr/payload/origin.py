@@ -79,6 +79,21 @@ def search(rows: Rows, prefix: Network, match: Match) -> Places:
             return _covering(rows, prefix)
 
 
+def relates(rows: Rows, prefix: Network, match: Match) -> NDArray[np.bool_]:
+    """The same as a mask, of rows in any order: each is looked at."""
+    matrix, length = octets(rows), prefix.prefixlen
+    addresses, lengths = matrix[:, :-6], matrix[:, -5]
+    match match:
+        case Match.EXACT:
+            return (lengths == length) & _are(addresses, _cut(prefix, length))
+        case Match.COVERED:
+            mask = np.frombuffer(prefix.netmask.packed, np.uint8)
+            return (lengths >= length) & _are(addresses & mask, _cut(prefix, length))
+        case Match.COVERING:
+            cuts = np.array([_cut(prefix, each) for each in range(length + 1)])
+            return (lengths <= length) & _are(addresses, cuts[np.minimum(lengths, length)])
+
+
 def validate(rows: Rows, prefix: Network, asn: int) -> Verdict:
     """Validate a route, against the VRPs of its prefix' address family (RFC 6811 §2).
 
@@ -128,6 +143,18 @@ def _around(rows: Rows, prefix: Network) -> tuple[Places, list[int]]:
     longest.append(prefix.prefixlen)
     ends = b"".join(address + last for address in addresses for last in (_FIRST, _LAST))
     return np.searchsorted(rows, np.frombuffer(ends, rows.dtype)), longest
+
+
+def _cut(prefix: Network, length: int) -> NDArray[np.uint8]:
+    """The address of a prefix, cut to a shorter length."""
+    spare = prefix.max_prefixlen - length
+    address = int(prefix.network_address) >> spare << spare
+    return np.frombuffer(address.to_bytes(prefix.max_prefixlen // 8), np.uint8)
+
+
+def _are(addresses: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    is_same: NDArray[np.bool_] = (addresses == others).all(axis=1)
+    return is_same
 
 
 def _between(rows: Rows, first: bytes, last: bytes) -> tuple[int, int]:
