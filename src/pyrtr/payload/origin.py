@@ -83,15 +83,17 @@ def relates(rows: Rows, prefix: Network, match: Match) -> NDArray[np.bool_]:
     """The same as a mask, of rows in any order: each is looked at."""
     matrix, length = octets(rows), prefix.prefixlen
     addresses, lengths = matrix[:, :-6], matrix[:, -5]
+    is_related: NDArray[np.bool_]
     match match:
         case Match.EXACT:
-            return (lengths == length) & _are(addresses, _cut(prefix, length))
+            is_related = (addresses == _cut(prefix, length)).all(axis=1) & (lengths == length)
         case Match.COVERED:
             mask = np.frombuffer(prefix.netmask.packed, np.uint8)
-            return (lengths >= length) & _are(addresses & mask, _cut(prefix, length))
+            is_related = (addresses & mask == _cut(prefix, length)).all(axis=1) & (lengths >= length)
         case Match.COVERING:
             cuts = np.array([_cut(prefix, each) for each in range(length + 1)])
-            return (lengths <= length) & _are(addresses, cuts[np.minimum(lengths, length)])
+            is_related = (addresses == cuts[np.minimum(lengths, length)]).all(axis=1) & (lengths <= length)
+    return is_related
 
 
 def validate(rows: Rows, prefix: Network, asn: int) -> Verdict:
@@ -150,11 +152,6 @@ def _cut(prefix: Network, length: int) -> NDArray[np.uint8]:
     spare = prefix.max_prefixlen - length
     address = int(prefix.network_address) >> spare << spare
     return np.frombuffer(address.to_bytes(prefix.max_prefixlen // 8), np.uint8)
-
-
-def _are(addresses: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    is_same: NDArray[np.bool_] = (addresses == others).all(axis=1)
-    return is_same
 
 
 def _between(rows: Rows, first: bytes, last: bytes) -> tuple[int, int]:
