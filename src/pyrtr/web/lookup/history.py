@@ -445,8 +445,7 @@ def _aspas(changes: tuple[AspaChange, ...], name: str, places: Places, telling: 
     for index, place in enumerate(places.tolist()):
         change = changes[place]
         old, new = change.old_provider_asns, change.new_provider_asns
-        action = "replace" if old and new else "announce" if new else "withdraw"
-        (head,) = telling.heads(name, places[index : index + 1], Kind.ASPA, action)
+        (head,) = telling.heads(name, places[index : index + 1], Kind.ASPA, change.action)
         lists = f'"old_provider_asns":{_text(old)},"new_provider_asns":{_text(new)}'
         yield f'{{{head}"customer_asn":{change.customer_asn},{lists}}}'
 
