@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
+from dataclasses import replace
 from ipaddress import ip_address
 
 import numpy as np
@@ -151,6 +152,14 @@ async def test_csv(running):
     assert [vrp(row[1], int(row[2]), int(row[0][2:])) for row in rows] == all_vrps()
     assert [row[3:] for row in rows[:3]] == [['"a", \\', str(SOON)], ["b\\x1b[31m", str(SOON + 1)], ['"a", \\', ""]]
     assert (await running.client.get("/api/v1/vrps", headers={"accept": "text/csv"})).text == reply.text
+
+
+@IN_ONE_PROGRAM
+async def test_no_trust_anchor_is_a_formula(running, tmp_path):
+    names = ("=HYPERLINK(1)", "@sum(1)")
+    running.context.publisher.publish(filed(published(PAYLOAD), tmp_path, replace(facts(PAYLOAD), anchors=names)))
+    reply = await running.client.get("/api/v1/vrps?format=csv")
+    assert {row["Trust Anchor"] for row in csv.DictReader(io.StringIO(reply.text))} == {f"'{name}" for name in names}
 
 
 @IN_ONE_PROGRAM
