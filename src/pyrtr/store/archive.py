@@ -51,6 +51,8 @@ MAX_BYTES = 256 << 20
 DAY_S = 86400
 # The room of what is removed is given back from this size on, and so much of it at once: it takes a moment.
 VACUUM_BYTES = 8 << 20
+# Who looks into the file with tools of SQLite may lock it, for which what routers are to have does not wait.
+LOCKED_S = 0.2
 _SCHEMA = """
 CREATE TABLE generation (
     ordinal INTEGER PRIMARY KEY, session INTEGER NOT NULL, from_serial INTEGER, serial INTEGER NOT NULL,
@@ -198,7 +200,7 @@ class Archive:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, check_same_thread=False, timeout=5.0)
+        connection = sqlite3.connect(self.path, check_same_thread=False, timeout=LOCKED_S)
         try:
             (file_format,) = connection.execute("PRAGMA user_version").fetchone()
             if file_format not in (0, FORMAT):
