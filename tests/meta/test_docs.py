@@ -51,11 +51,11 @@ SETTINGS = table_rows("README.md", "Settings")
 
 
 def endpoints() -> Iterator[str]:
-    """The paths of `@router.api_route("/…")`."""
+    """The paths of `@router.api_route("/…")`, and of `router.add_route("/…")`."""
     for path in (SOURCE / "web").rglob("*.py"):
         for call in calls(path):
             match call:
-                case ast.Call(ast.Attribute(attr="api_route"), [ast.Constant(str(route)), *_]):
+                case ast.Call(ast.Attribute(attr="api_route" | "add_route"), [ast.Constant(str(route)), *_]):
                     yield route
                 case _:
                     pass

@@ -187,6 +187,12 @@ def test_options_load_neither_settings_nor_server(argument: str):
     assert finished.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("module", ["pyrtr.web.lookup.worker", "pyrtr.cli.validity"])
+def test_what_answers_without_http_does_not_load_it(module: str):
+    finished = _python("-c", f"import sys, {module}, pyrtr.web.lookup.validity; print('fastapi' in sys.modules)")
+    assert finished.stdout == "False\n"
+
+
 def _shell(redirect: str, argument: str) -> subprocess.CompletedProcess[str]:
     program = "import time; time.sleep(0.3); from pyrtr.__main__ import main; raise SystemExit(main(['$1']))"
     environ = dict(os.environ)

@@ -16,7 +16,7 @@ from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World,
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.histogram import Histogram
 from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version
-from pyrtr.payload.delta import difference
+from pyrtr.payload.delta import count_changes, difference
 from pyrtr.payload.table import PayloadTable
 from pyrtr.pulse import INTERVAL_S
 from pyrtr.session.actions import Parting
@@ -321,7 +321,7 @@ async def test_changes():
     other = difference(TABLES[1], PayloadTable.of([aspa(64496, 64498)]))
     async with world(published(*TABLES)) as running:
         for change in (delta, other):
-            running.context.loader.status.changed(change)
+            running.context.loader.status.change_counts += count_changes(change)
         found = await scrape(running)
     changes = {
         (labels["action"], labels["kind"]): count

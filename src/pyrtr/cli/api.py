@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def _body(url: str, context: ssl.SSLContext, timeout_s: float) -> bytes:
         SourceError: there is none, with the reason in words.
     """
     body = bytearray()
+    end = time.monotonic() + timeout_s
     try:
         # No proxy: the program is near, or asked for by an address that is meant.
         with (
@@ -119,6 +121,8 @@ def _body(url: str, context: ssl.SSLContext, timeout_s: float) -> bytes:
                 body += chunk
                 if len(body) > _MAX_BYTES:
                     raise SourceError(f"an answer of more than {_MAX_BYTES} octets")
+                if time.monotonic() > end:
+                    raise SourceError(f"no whole answer within {timeout_s:g} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SourceError(reason(error, Limits(connect_s=timeout_s, silence_s=timeout_s))) from None
     except OSError as error:

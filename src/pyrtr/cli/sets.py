@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrtr.cli.writers import vrp_fields
-from pyrtr.payload.delta import AspaChange, Delta, difference
+from pyrtr.payload.delta import Delta, counts_by_action, difference
 from pyrtr.payload.order import Rows
 from pyrtr.payload.table import Anchors, Facts, PayloadTable
 from pyrtr.session.router import Held
@@ -83,20 +83,7 @@ class Comparison:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """How many differences there are, by what happens and the kind of payload."""
-        delta, aspas = self.delta, [_aspa_action(change) for change in self.delta.aspas]
-        return {
-            "withdrawn": {
-                "vrps": len(delta.ipv4.withdraw) + len(delta.ipv6.withdraw),
-                "router_keys": len(delta.router_keys.withdraw),
-                "aspas": aspas.count("withdraw"),
-            },
-            "announced": {
-                "vrps": len(delta.ipv4.announce) + len(delta.ipv6.announce),
-                "router_keys": len(delta.router_keys.announce),
-                "aspas": aspas.count("announce"),
-            },
-            "replaced": {"aspas": aspas.count("replace")},
-        }
+        return counts_by_action(self.delta)
 
     @property
     def counts_by_anchor(self) -> dict[str, dict[str, int]]:
@@ -126,7 +113,7 @@ class Comparison:
                 yield {"action": action, "kind": "router_key", "asn": key.asn, "ski": key.ski.hex()}
         for change in self.delta.aspas:
             yield {
-                "action": _aspa_action(change),
+                "action": change.action,
                 "kind": "aspa",
                 "customer_asn": change.customer_asn,
                 "old_provider_asns": list(change.old_provider_asns),
@@ -146,12 +133,6 @@ def worded(change: Change) -> str:
         case _:
             old, new = (" ".join(f"AS{asn}" for asn in change[f"{age}_provider_asns"]) for age in ("old", "new"))
             return f"{sign} ASPA of AS{change['customer_asn']}: " + " -> ".join(filter(None, (old, new)))
-
-
-def _aspa_action(change: AspaChange) -> str:
-    if not change.old_provider_asns:
-        return "announce"
-    return "replace" if change.new_provider_asns else "withdraw"
 
 
 def _vrp_changes(action: str, side: Side, rows: Rows) -> Iterator[Change]:

@@ -18,6 +18,7 @@ from pyrtr.compiler.provenance import why
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.payload.delta import count_changes
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.provenance import Origin, OriginKind
 from pyrtr.payload.serial import is_newer
@@ -108,7 +109,7 @@ class Follower(Updater):
         if generation is None:
             return
         self._adopt(generation)
-        self._upstream.built_at = generation.built_at
+        self._note(generation)
         self._upstream.status.is_used = True
         self._ledger.is_silent = self.agenda.is_stale(self._clock())
         self._publish()
@@ -219,10 +220,11 @@ class Follower(Updater):
             next_expiry=NEVER,
             upstream=self._ledger.upstream,
         )
-        await self._commit(generation, steps, self._story(() if followed.is_whole else steps, built_at))
-        if not followed.is_whole:
-            for step in steps:
-                self.status.changed(step.delta)
+        new = () if followed.is_whole else steps
+        counts = [await asyncio.to_thread(count_changes, step.delta) for step in new]
+        await self._commit(generation, steps, self._story(new, built_at))
+        for each in counts:
+            self.status.change_counts += each
         self._publish_news(generation, followed.change_count)
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:

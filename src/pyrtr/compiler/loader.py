@@ -21,6 +21,7 @@ from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, SourceError, StoreError
+from pyrtr.payload.delta import count_changes
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
@@ -116,8 +117,8 @@ class Loader(Updater):
         stored, sources = generation.stored, [place.share.source for place in self.places if place.share is not None]
         if sources:
             self.status.found = combined(sources)
-            self.status.counts, self.status.oversized_aspas = stored.table.counts, generation.oversized_aspas
-            self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
+        self.status.counts, self.status.oversized_aspas = stored.table.counts, generation.oversized_aspas
+        self.status.vrps_by_anchor = await asyncio.to_thread(count_by_anchor, stored.facts)
         self.slurm.status.applied(generation.slurm)
 
     async def run(self) -> None:
@@ -359,6 +360,7 @@ class Loader(Updater):
         story = self._story(task, report, attempt, slurm) if is_changed else None
         if story is not None and step is not None:
             story = dataclasses.replace(story, steps=steps, delta=paths.delta)
+        change_counts = None if step is None else await asyncio.to_thread(count_changes, step.delta)
         await ledger.commit(generation, steps, task, story)
         self._stored()
         self._adopt(generation)
@@ -369,8 +371,8 @@ class Loader(Updater):
             self._took(attempt, report, shares)
         if is_changed or not ledger.is_published:
             self.status.generation_counts[task] += 1
-            if step is not None:
-                self.status.changed(step.delta)
+            if change_counts is not None:
+                self.status.change_counts += change_counts
             self._publish()
             self._log.info(
                 "published", cause=task, serial=generation.serial, changes=report.change_count, **report.counts

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from pyrtr.compiler.guard import Losses
 from pyrtr.compiler.job import Task
-from pyrtr.payload.delta import Delta
 from pyrtr.sources.base import SourceReport
 
 
@@ -80,12 +79,3 @@ class SourceStatus:
         """A look came to nothing."""
         self.error = reason
         self.failure_count += 1
-
-    def changed(self, delta: Delta) -> None:
-        """A generation was published that differs so from the one before."""
-        for kind, changes in (("ipv4", delta.ipv4), ("ipv6", delta.ipv6), ("router_keys", delta.router_keys)):
-            self.change_counts["announce", kind] += len(changes.announce)
-            self.change_counts["withdraw", kind] += len(changes.withdraw)
-        for aspa in delta.aspas:
-            action = "announce" if not aspa.old_provider_asns else "replace" if aspa.new_provider_asns else "withdraw"
-            self.change_counts[action, "aspas"] += 1

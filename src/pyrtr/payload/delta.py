@@ -7,6 +7,7 @@ change carries both lists: without the old one, two changes that cancel could no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,13 @@ class AspaChange:
     old_provider_asns: tuple[int, ...]
     new_provider_asns: tuple[int, ...]
 
+    @property
+    def action(self) -> str:
+        """What becomes of the ASPA: "announce", "withdraw" or "replace"."""
+        if not self.old_provider_asns:
+            return "announce"
+        return "replace" if self.new_provider_asns else "withdraw"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delta:
@@ -60,6 +68,29 @@ class Delta:
 
     def __len__(self) -> int:
         return len(self.ipv4) + len(self.ipv6) + len(self.router_keys) + len(self.aspas)
+
+
+def count_changes(delta: Delta) -> Counter[tuple[str, str]]:
+    """How many changes there are, by what becomes of payload and its kind, such as ("withdraw", "ipv4")."""
+    counts = Counter((change.action, "aspas") for change in delta.aspas)
+    for kind, changes in (("ipv4", delta.ipv4), ("ipv6", delta.ipv6), ("router_keys", delta.router_keys)):
+        counts["announce", kind] = len(changes.announce)
+        counts["withdraw", kind] = len(changes.withdraw)
+    return counts
+
+
+def counts_by_action(delta: Delta) -> dict[str, dict[str, int]]:
+    """The same as people are told of it: of VRPs at large, and of what can be replaced."""
+    counts = count_changes(delta)
+    told = {
+        member: {
+            "vrps": counts[action, "ipv4"] + counts[action, "ipv6"],
+            "router_keys": counts[action, "router_keys"],
+            "aspas": counts[action, "aspas"],
+        }
+        for member, action in (("announced", "announce"), ("withdrawn", "withdraw"))
+    }
+    return {**told, "replaced": {"aspas": counts["replace", "aspas"]}}
 
 
 NO_CHANGE = Delta(

@@ -79,6 +79,23 @@ def search(rows: Rows, prefix: Network, match: Match) -> Places:
             return _covering(rows, prefix)
 
 
+def relates(rows: Rows, prefix: Network, match: Match) -> NDArray[np.bool_]:
+    """The same as a mask, of rows in any order: each is looked at."""
+    matrix, length = octets(rows), prefix.prefixlen
+    addresses, lengths = matrix[:, :-6], matrix[:, -5]
+    is_related: NDArray[np.bool_]
+    match match:
+        case Match.EXACT:
+            is_related = (addresses == _cut(prefix, length)).all(axis=1) & (lengths == length)
+        case Match.COVERED:
+            mask = np.frombuffer(prefix.netmask.packed, np.uint8)
+            is_related = (addresses & mask == _cut(prefix, length)).all(axis=1) & (lengths >= length)
+        case Match.COVERING:
+            cuts = np.array([_cut(prefix, each) for each in range(length + 1)])
+            is_related = (addresses == cuts[np.minimum(lengths, length)]).all(axis=1) & (lengths <= length)
+    return is_related
+
+
 def validate(rows: Rows, prefix: Network, asn: int) -> Verdict:
     """Validate a route, against the VRPs of its prefix' address family (RFC 6811 §2).
 
@@ -128,6 +145,13 @@ def _around(rows: Rows, prefix: Network) -> tuple[Places, list[int]]:
     longest.append(prefix.prefixlen)
     ends = b"".join(address + last for address in addresses for last in (_FIRST, _LAST))
     return np.searchsorted(rows, np.frombuffer(ends, rows.dtype)), longest
+
+
+def _cut(prefix: Network, length: int) -> NDArray[np.uint8]:
+    """The address of a prefix, cut to a shorter length."""
+    spare = prefix.max_prefixlen - length
+    address = int(prefix.network_address) >> spare << spare
+    return np.frombuffer(address.to_bytes(prefix.max_prefixlen // 8), np.uint8)
 
 
 def _between(rows: Rows, first: bytes, last: bytes) -> tuple[int, int]:

@@ -25,14 +25,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import zstandard
 
 from pyrtr.errors import StoreError
 from pyrtr.logs import get_logger
-from pyrtr.payload.delta import Delta
+from pyrtr.payload.delta import Delta, count_changes, counts_by_action
 from pyrtr.payload.history import Step
 from pyrtr.payload.provenance import Origin, all_by
 from pyrtr.payload.serial import next_serial
@@ -51,6 +51,8 @@ MAX_BYTES = 256 << 20
 DAY_S = 86400
 # The room of what is removed is given back from this size on, and so much of it at once: it takes a moment.
 VACUUM_BYTES = 8 << 20
+# Who looks into the file with tools of SQLite may lock it, for which what routers are to have does not wait.
+LOCKED_S = 0.2
 _SCHEMA = """
 CREATE TABLE generation (
     ordinal INTEGER PRIMARY KEY, session INTEGER NOT NULL, from_serial INTEGER, serial INTEGER NOT NULL,
@@ -198,7 +200,7 @@ class Archive:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, check_same_thread=False, timeout=5.0)
+        connection = sqlite3.connect(self.path, check_same_thread=False, timeout=LOCKED_S)
         try:
             (file_format,) = connection.execute("PRAGMA user_version").fetchone()
             if file_format not in (0, FORMAT):
@@ -281,7 +283,7 @@ def _missing_rows(
         at = Told(generation.published_at, cause) if is_own else known.get(step.from_serial)
         if at is None:
             break
-        facts = msgspec.structs.replace(facts, **_changes_by_kind(step.delta))
+        facts = msgspec.structs.replace(facts, **counts_by_action(step.delta))
         octets = _octets(step, story if is_own else None, is_last=not rows)
         rows.append(
             (
@@ -326,30 +328,7 @@ def _octets(step: Step, story: Story | None, *, is_last: bool) -> bytes:
     return encode_delta(step.delta, None if story.by is None else all_by(step.delta, story.by))
 
 
-def _changes_by_kind(delta: Delta) -> dict[str, Any]:
-    changed = [(bool(change.old_provider_asns), bool(change.new_provider_asns)) for change in delta.aspas]
-    return {
-        "announced": {
-            "vrps": len(delta.ipv4.announce) + len(delta.ipv6.announce),
-            "router_keys": len(delta.router_keys.announce),
-            "aspas": changed.count((False, True)),
-        },
-        "withdrawn": {
-            "vrps": len(delta.ipv4.withdraw) + len(delta.ipv6.withdraw),
-            "router_keys": len(delta.router_keys.withdraw),
-            "aspas": changed.count((True, False)),
-        },
-        "replaced": {"aspas": changed.count((True, True))},
-    }
-
-
 def _counts_before(counts: Mapping[str, int], delta: Delta) -> dict[str, int]:
     """How much payload there was before a delta, by kind."""
-    keys = delta.router_keys
-    return {
-        "ipv4": counts["ipv4"] - len(delta.ipv4.announce) + len(delta.ipv4.withdraw),
-        "ipv6": counts["ipv6"] - len(delta.ipv6.announce) + len(delta.ipv6.withdraw),
-        "router_keys": counts["router_keys"] - len(keys.announce) + len(keys.withdraw),
-        "aspas": counts["aspas"]
-        - sum(bool(change.new_provider_asns) - bool(change.old_provider_asns) for change in delta.aspas),
-    }
+    changes = count_changes(delta)
+    return {kind: count - changes["announce", kind] + changes["withdraw", kind] for kind, count in counts.items()}

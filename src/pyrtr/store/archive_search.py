@@ -26,11 +26,14 @@ from pyrtr.payload.delta import Delta
 from pyrtr.payload.order import Rows, asn_column
 from pyrtr.payload.origin import Match, Network
 from pyrtr.payload.provenance import Provenance
+from pyrtr.payload.values import RouterKey
 from pyrtr.store.archive import FORMAT, Summary
 from pyrtr.store.table_file import decode_delta
 
 # Of a delta that is not compressed: several million changes.
 MAX_DELTA_BYTES = 512 << 20
+_ZSTD = zstandard.ZstdDecompressor()
+_SUMMARIES = msgspec.json.Decoder(Summary)
 LATEST = 2**62  # a later ordinal than any
 END_OF_TIME = 1e18  # and a later moment
 _COLUMNS = "ordinal, session, from_serial, serial, published_at, cause, facts, change_count, changes IS NOT NULL"
@@ -81,6 +84,10 @@ class Record:
     facts: Summary
     change_count: int
     has_changes: bool
+
+
+Changed = tuple[Record, Delta, Provenance | None]
+"""A generation, its changes, and what brought these about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,7 @@ class Reader:
         with self._rows(question, serial) as rows:
             return next(map(_record, rows), None)
 
-    def changes(self, span: Span) -> Generator[tuple[Record, Delta, Provenance | None], None, None]:
+    def changes(self, span: Span) -> Generator[Changed, None, None]:
         """Generations with changes, newest first, and these. The file is held on to until the last is taken."""
         question = f"""
             SELECT {_COLUMNS}, changes FROM generation WHERE ordinal > ? AND ordinal <= ? AND changes IS NOT NULL
@@ -220,47 +227,66 @@ class Reader:
         return self._connection
 
 
-def matching(delta: Delta, wanted: Wanted) -> list[Part]:
-    """Which changes match, in the order in which they are told: what goes, what comes, and ASPAs."""
-    keys = delta.router_keys
-    found = [
-        Part("ipv4_withdraw", _rows_matching(delta.ipv4.withdraw, 4, wanted)),
-        Part("ipv6_withdraw", _rows_matching(delta.ipv6.withdraw, 6, wanted)),
-        Part("router_keys_withdraw", _matching([key.asn for key in keys.withdraw], Kind.ROUTER_KEY, wanted)),
-        Part("ipv4_announce", _rows_matching(delta.ipv4.announce, 4, wanted)),
-        Part("ipv6_announce", _rows_matching(delta.ipv6.announce, 6, wanted)),
-        Part("router_keys_announce", _matching([key.asn for key in keys.announce], Kind.ROUTER_KEY, wanted)),
-        Part("aspas", _matching([change.customer_asn for change in delta.aspas], Kind.ASPA, wanted)),
+def matching(deltas: Sequence[Delta], wanted: Wanted) -> list[list[Part]]:
+    """Which changes of each delta match, in the order in which they are told: what goes, what comes, and ASPAs.
+
+    All deltas are searched at once: most are small, and it takes 0.1 ms to search one alone.
+    """
+    ipv4, ipv6, keys = ([getattr(delta, name) for delta in deltas] for name in ("ipv4", "ipv6", "router_keys"))
+    found = {
+        "ipv4_withdraw": _rows_matching([changes.withdraw for changes in ipv4], 4, wanted),
+        "ipv6_withdraw": _rows_matching([changes.withdraw for changes in ipv6], 6, wanted),
+        "router_keys_withdraw": _keys_matching([changes.withdraw for changes in keys], wanted),
+        "ipv4_announce": _rows_matching([changes.announce for changes in ipv4], 4, wanted),
+        "ipv6_announce": _rows_matching([changes.announce for changes in ipv6], 6, wanted),
+        "router_keys_announce": _keys_matching([changes.announce for changes in keys], wanted),
+        "aspas": [_matching([change.customer_asn for change in delta.aspas], Kind.ASPA, wanted) for delta in deltas],
+    }
+    return [
+        [Part(name, places[index]) for name, places in found.items() if len(places[index])]
+        for index in range(len(deltas))
     ]
-    return [part for part in found if len(part.places)]
 
 
-def _rows_matching(rows: Rows, ip_version: int, wanted: Wanted) -> Places:
-    if wanted.kind not in (None, Kind.VRP) or not len(rows):
-        return _NO_PLACES
-    places = np.arange(len(rows))
+def _rows_matching(columns: Sequence[Rows], ip_version: int, wanted: Wanted) -> list[Places]:
+    none = [_NO_PLACES] * len(columns)
+    if wanted.kind not in (None, Kind.VRP) or not columns:
+        return none
+    rows = np.concatenate(columns)
+    is_wanted = np.ones(len(rows), np.bool_)
     if wanted.prefix is not None:
         if wanted.prefix.version != ip_version:
-            return _NO_PLACES
-        found = [origin.search(rows, wanted.prefix, match) for match in _MATCHES[wanted.relation]]
-        places = np.unique(np.concatenate(found))
+            return none
+        is_wanted = np.logical_or.reduce(
+            [origin.relates(rows, wanted.prefix, match) for match in _MATCHES[wanted.relation]]
+        )
     if wanted.asn is not None:
-        places = places[asn_column(rows)[places] == wanted.asn]
-    return places
+        is_wanted &= asn_column(rows) == wanted.asn
+    places = np.flatnonzero(is_wanted)
+    starts = np.cumsum([0, *map(len, columns)])
+    bounds = np.searchsorted(places, starts).tolist()
+    return [
+        places[first:last] - start if first < last else _NO_PLACES
+        for start, first, last in zip(starts.tolist(), bounds, bounds[1:], strict=False)
+    ]
 
 
 _NO_PLACES = np.empty(0, np.int64)
 
 
+def _keys_matching(parts: Sequence[tuple[RouterKey, ...]], wanted: Wanted) -> list[Places]:
+    return [_matching([key.asn for key in keys], Kind.ROUTER_KEY, wanted) for keys in parts]
+
+
 def _matching(asns: list[int], kind: Kind, wanted: Wanted) -> Places:
-    if wanted.kind not in (None, kind) or wanted.prefix is not None:
+    if not asns or wanted.kind not in (None, kind) or wanted.prefix is not None:
         return _NO_PLACES
     return np.array([place for place, asn in enumerate(asns) if wanted.asn in (None, asn)], np.int64)
 
 
 def _record(row: Sequence[Any]) -> Record:
     ordinal, session, from_serial, serial, published_at, cause, facts, change_count, has_changes = row
-    known = msgspec.json.decode(facts, type=Summary)
+    known = _SUMMARIES.decode(facts)
     return Record(ordinal, session, from_serial, serial, published_at, cause, known, change_count, bool(has_changes))
 
 
@@ -268,6 +294,6 @@ def _decoded(octets: bytes, name: str) -> tuple[Delta, Provenance | None]:
     try:
         if zstandard.frame_content_size(octets) > MAX_DELTA_BYTES:
             raise StoreError(f"{name} is damaged: its size can't be")
-        return decode_delta(zstandard.decompress(octets), name)
+        return decode_delta(_ZSTD.decompress(octets), name)
     except (zstandard.ZstdError, KeyError, ValueError) as error:
         raise StoreError(f"{name} is damaged: {error}") from error

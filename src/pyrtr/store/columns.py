@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import mmap
 import os
@@ -43,6 +44,11 @@ Content = tuple[dict[str, NDArray[Any]], dict[str, Any], bytes]
 class _Header(msgspec.Struct):
     columns: dict[str, tuple[str, int, int]]
     meta: dict[str, Any]
+
+
+# Making these anew is most of what it takes to decode a small delta, of which a search reads thousands.
+_HEADERS = msgspec.json.Decoder(_Header)
+_dtype = functools.lru_cache(maxsize=32)(np.dtype)
 
 
 def write(path: Path, columns: Columns, meta: Mapping[str, Any]) -> bytes:
@@ -159,9 +165,9 @@ def decode(mapped: memoryview, name: str) -> Content:
     if magic != MAGIC or file_format != FORMAT:
         raise StoreError(f"{name} is of another format: {magic!r} {file_format}")
     try:
-        header = msgspec.json.decode(content[_START.size : _START.size + header_bytes], type=_Header)
+        header = _HEADERS.decode(content[_START.size : _START.size + header_bytes])
         columns = {
-            column: np.frombuffer(content, np.dtype(kind), count, offset)
+            column: np.frombuffer(content, _dtype(kind), count, offset)
             for column, (kind, count, offset) in header.columns.items()
         }
     except (msgspec.MsgspecError, TypeError, ValueError) as error:

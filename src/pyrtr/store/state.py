@@ -3,7 +3,8 @@
 lock          held by the running program
 history.db    where we stand and the retained steps (`database`)
 archive.db    the history for people (`archive`)
-table-N       the current table (`table_file`); which N, and with what digest, the history says
+table-N       the current table (`table_file`); which N, and with what digest, the history says. The one before it is
+              there until the next commit, since it is what is published, and asked about, for a moment longer
 share-N-P     what location P of several gave (a table, too), before it was merged with others and with SLURM
 slurm-N       the SLURM files in force
 delta-N       the step to the table, until it is committed
@@ -136,6 +137,7 @@ class Store:
             raise
         self._steps: tuple[StepRecord, ...] = ()
         self._next_table = 1
+        self._table = ""
         self._database: Database
         self.recovered = self._open()
         self.archive = None if history_days is None else Archive(self.path, history_days)
@@ -202,9 +204,10 @@ class Store:
         self._database.commit(record, new, cause)
         self._steps = record.steps
         self._next_table += 1
+        before, self._table = self._table, record.table
         if self.archive is not None and story is not None:
             self.archive.add(generation, self._database.told, cause, story)
-        self._tidy(record, _MADE)  # while it is committed, more may be fetched
+        self._tidy(record, _MADE, before)  # while it is committed, more may be fetched
 
     def discard_new(self) -> None:
         """Remove what a compilation has written that is not going to be committed."""
@@ -259,6 +262,7 @@ class Store:
             self._database.close()
             raise
         self._steps = record.steps
+        self._table = record.table
         self._next_table = int(record.table.removeprefix("table-")) + 1
         self._tidy(record, (*_MADE, *_FETCHED))
         return Generation(
@@ -280,11 +284,11 @@ class Store:
             oversized_aspas=record.oversized_aspas,
         )
 
-    def _tidy(self, record: StateRecord | None, patterns: Iterable[str]) -> None:
-        """Remove files of such names that a crash or a commit has left behind."""
-        kept = set()
+    def _tidy(self, record: StateRecord | None, patterns: Iterable[str], table: str = "") -> None:
+        """Remove files of such names that a crash or a commit has left behind; those of `record`, and `table`, stay."""
+        kept = {table}
         if record is not None:
-            kept = {record.table, *(share.file for share in record.shares)}
+            kept |= {record.table, *(share.file for share in record.shares)}
             if record.slurm is not None:
                 kept.add(record.slurm.file)
         with contextlib.suppress(OSError):  # they only take room

@@ -20,9 +20,9 @@ from pyrtr.payload.table import Facts, PayloadTable
 from pyrtr.payload.values import Aspa, RouterKey
 from pyrtr.store import columns
 
-_KeyTuples = list[tuple[bytes, int, bytes]]
-_AspaTuples = list[tuple[int, tuple[int, ...]]]
-_ChangeTuples = list[tuple[int, tuple[int, ...], tuple[int, ...]]]
+_KEYS = msgspec.msgpack.Decoder(list[tuple[bytes, int, bytes]])
+_ASPAS = msgspec.msgpack.Decoder(list[tuple[int, tuple[int, ...]]])
+_CHANGES = msgspec.msgpack.Decoder(list[tuple[int, tuple[int, ...], tuple[int, ...]]])
 
 
 _OCTETS = np.dtype(np.uint8)
@@ -85,7 +85,7 @@ def read_table(path: Path, *, is_mapped: bool = False) -> StoredTable:
     data, meta, digest = columns.read(path, is_mapped=is_mapped)
     if {name: column.dtype for name, column in data.items()} != _TABLE_COLUMNS:
         raise StoreError(f"{path} holds other columns than it should: {', '.join(data)}")
-    aspas = msgspec.msgpack.decode(data["aspas"].data, type=_AspaTuples)
+    aspas = _ASPAS.decode(data["aspas"].data)
     return StoredTable(
         PayloadTable(
             data["ipv4"], data["ipv6"], _octets_to_keys(data["router_keys"]), tuple(Aspa(*aspa) for aspa in aspas)
@@ -171,7 +171,7 @@ def decode_delta(octets: bytes, name: str) -> tuple[Delta, Provenance | None]:
 def _delta_of(data: Mapping[str, NDArray[Any]], name: str) -> Delta:
     if {column: data[column].dtype for column in _DELTA_COLUMNS if column in data} != _DELTA_COLUMNS:
         raise StoreError(f"{name} holds other columns than it should: {', '.join(data)}")
-    changes = msgspec.msgpack.decode(data["aspas"].data, type=_ChangeTuples)
+    changes = _CHANGES.decode(data["aspas"].data)
     return Delta(
         RowChanges(data["ipv4_announce"], data["ipv4_withdraw"]),
         RowChanges(data["ipv6_announce"], data["ipv6_withdraw"]),
@@ -198,4 +198,4 @@ def _keys_to_octets(keys: tuple[RouterKey, ...]) -> NDArray[np.uint8]:
 
 
 def _octets_to_keys(octets: NDArray[np.uint8]) -> tuple[RouterKey, ...]:
-    return tuple(RouterKey(*key) for key in msgspec.msgpack.decode(octets.data, type=_KeyTuples))
+    return tuple(RouterKey(*key) for key in _KEYS.decode(octets.data))

@@ -150,6 +150,12 @@ def test_no_answer_within_the_time_is_none(capsys):
     assert "not an octet for 0.2 s" in capsys.readouterr().err
 
 
+def test_an_answer_that_comes_octet_by_octet_is_not_waited_for(capsys):
+    with serving(endless(response(b"", Content_Length=100), b" ", 0.1)) as server:
+        assert main(["status", "--url", server.url(""), "--timeout", "0.5"]) == 3
+    assert "no whole answer within 0.5 s" in capsys.readouterr().err
+
+
 def test_nobody_there(capsys):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

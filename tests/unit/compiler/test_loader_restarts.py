@@ -69,6 +69,16 @@ def test_a_restart_goes_on_at_once(start):
     assert program.loader.status.error is not None
 
 
+def test_what_another_location_gave_is_told_after_a_restart(start):
+    program = start()
+    program.load(SMALL)
+    told = program.loader.status.counts, program.loader.status.vrps_by_anchor
+    program.sources[0] = program.sources[0].with_name("other")
+    program.restart()
+    assert program.payload == set(SMALL)
+    assert (program.loader.status.counts, program.loader.status.vrps_by_anchor) == told
+
+
 def test_session_ids_after_restarts(start):
     program = start()
     program.load(SMALL)

@@ -11,7 +11,7 @@ from tests.examples import MAX_ASN, vrp
 from tests.property.strategies import asns, vrps
 
 from pyrtr.payload.order import octets, unpack_vrp
-from pyrtr.payload.origin import Match, Validity, rows_for, search, span, validate
+from pyrtr.payload.origin import Match, Validity, relates, rows_for, search, span, validate
 from pyrtr.payload.table import PayloadTable
 from pyrtr.payload.values import VRP
 
@@ -107,6 +107,8 @@ def test_search_agrees_with_looking_at_each_vrp(payload, route):
         places = search(rows, prefix, match)
         assert values(rows, places) == expected[match]
         assert places.tolist() == sorted(set(places.tolist()))
+        backwards = rows[::-1].copy()
+        assert values(backwards, relates(backwards, prefix, match)) == expected[match]
 
 
 def covers(outer, inner):

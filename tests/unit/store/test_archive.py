@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import random
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -380,3 +383,18 @@ def test_a_reader_that_dallies_keeps_nobody_from_writing(tmp_path):
     store.close()
     reading.close()
     assert serials(tmp_path) == ALL[:3]
+
+
+def test_who_locks_it_holds_up_no_commit(tmp_path):
+    store = Store(tmp_path, 30)
+    current = commit(store, None, SERIES[0])
+    with contextlib.closing(sqlite3.connect(tmp_path / "archive.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        current = commit(store, current, SERIES[1])
+        assert time.monotonic() - started < 3
+        assert archive_of(store).error == "database is locked"
+    commit(store, current, SERIES[2])
+    assert archive_of(store).error is None
+    assert [each["has_changes"] for each in Archived(tmp_path).generations()["items"]] == [True, True, False]
+    store.close()

@@ -172,12 +172,25 @@ def test_the_lock_ends_with_its_owner(tmp_path):
     assert recovered(tmp_path) is None
 
 
+def test_the_table_before_is_there_until_the_next_commit(tmp_path):
+    """It is what is published, and asked about, until the next one is."""
+    store = Store(tmp_path)
+    current = None
+    for number, payload in enumerate(SERIES[:3], 1):
+        current = advance(store, current, payload)
+        tables = {f"table-{kept}" for kept in (number - 1, number) if kept}
+        assert files(tmp_path) == {"lock", "history.db", *tables}
+    store.close()
+    assert recovered(tmp_path) == content(current)
+    assert files(tmp_path) == {"lock", "history.db", "table-3"}
+
+
 def test_without_a_folder_it_goes_with_the_program():
     store = Store(None)
     folder = store.path
     advance(store, advance(store, None, SERIES[0]), SERIES[1])
     assert not store.is_kept
-    assert files(folder) == {"lock", "history.db", "table-2"}
+    assert files(folder) == {"lock", "history.db", "table-1", "table-2"}
     store.close()
     assert not folder.exists()
 

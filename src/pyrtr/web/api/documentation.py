@@ -40,7 +40,7 @@ OPERATIONS: tuple[Operation, ...] = (
 _DESCRIPTION = """\
 What is served to routers, and how they do. Times are UTC in ISO 8601, durations end in `_s`, what is not known is null.
 What answers GET answers HEAD. An unknown parameter is refused. Long lists are streamed whole, or with `limit` in pages.
-Answers are coded with zstd or gzip where `Accept-Encoding` asks for it."""
+Lists, and validity of several routes, are coded with zstd or gzip where `Accept-Encoding` asks for it."""
 _WORDS = {
     304: "the client has it already: `If-None-Match` names its ETag",
     400: "a parameter, or the body, can't be used",

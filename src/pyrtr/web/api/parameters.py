@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Generic, TypeVar
-
-from fastapi import Request
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pyrtr.logs import printable
 from pyrtr.payload.origin import Network
 from pyrtr.payload.values import MAX_ASN
 from pyrtr.web.api.errors import ProblemError
+
+if TYPE_CHECKING:  # the lookup process and the tools read parameters, too, and do without HTTP
+    from fastapi import Request
 
 # What is told of a value that is refused.
 _TOLD = 80

@@ -74,22 +74,22 @@ OPERATIONS = (
 
 
 def routes(context: Context) -> APIRouter:
-    """The endpoints."""
-    router = APIRouter()
+    """The endpoints: plain ones of Starlette, since FastAPI's own would cost as much as the validation."""
 
-    @router.api_route("/api/v1/validity/{asn}/{prefix:path}", methods=METHODS)
     async def validity_of(request: Request) -> Response:
         Query(request)
-        path = request.path_params  # as arguments they would cost as much as the validation
+        path = request.path_params
         return await _single(context, request, ASN_IN_PATH.of(path["asn"]), PREFIX_IN_PATH.of(path["prefix"]))
 
-    @router.api_route("/api/v1/validity", methods=[*METHODS, "POST"])
     async def validity(request: Request) -> Response:
         if request.method == "POST":
             return await _several(context, request)
         query = Query(request, ASN, PREFIX)
         return await _single(context, request, query.need(ASN), query.need(PREFIX))
 
+    router = APIRouter()
+    router.add_route("/api/v1/validity/{asn}/{prefix:path}", validity_of, METHODS)
+    router.add_route("/api/v1/validity", validity, [*METHODS, "POST"])
     return router
 
 

@@ -7,6 +7,7 @@ changes, how many of that one's were told already. A place in a stream adds how 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pyrtr.payload.order import Rows, asn_column, octets
 from pyrtr.payload.provenance import UNKNOWN, Provenance
 from pyrtr.payload.provenance import parts as parts_of
 from pyrtr.payload.values import RouterKey
-from pyrtr.store.archive_search import LATEST, Kind, Part, Places, Reader, Record, Span, Wanted, matching
+from pyrtr.store.archive_search import LATEST, Changed, Kind, Part, Places, Reader, Record, Span, Wanted, matching
 from pyrtr.times import iso_time
 from pyrtr.web.api.errors import ProblemError
 from pyrtr.web.lookup.listing import PIECE_BYTES, PIECE_S, Listing, Section
@@ -33,6 +34,9 @@ from pyrtr.web.lookup.vrps import prefixes_of
 # So many changes are written between two looks at the clock; each takes some 300 octets.
 _SLICE = 400
 _GENERATIONS = 200
+# So many are searched at once, which takes 5 ms.
+_BATCH = 50
+_BATCH_CHANGES = 5000
 # Composing a million takes a second, for which other questions wait.
 MAX_COMPOSED = 1_000_000
 
@@ -145,37 +149,54 @@ class _Changes:
         self._wanted = wanted
         self._limit = limit
         self._url = url
-        self._last: _Found | None = None
+        self._batch: list[_Found] = []
 
     def write(self, clock: _Clock, span: Span, offset: int, told: int) -> tuple[_At | None, str | None]:
         """Write what there is in a span; returns the place where that goes on, and at the end, the next page."""
-        first = span.until
         oldest = self._reader.oldest(has_changes=True)
-        with contextlib.closing(self._found(span)) as generations:
-            for found in generations:
-                ordinal = found.record.ordinal
-                start, stop = offset if ordinal == first else 0, len(found)
-                while start < stop and told != self._limit and not clock.is_over:
-                    end = min(stop, start + _SLICE, *(() if self._limit is None else (start + self._limit - told,)))
-                    clock.write((("," if told else "") + ",".join(found.items(start, end))).encode())
-                    told, start = told + end - start, end
-                after = (ordinal, start) if start < stop else (ordinal - 1, 0)
-                if told == self._limit:
-                    has_more = oldest is not None and after[0] >= max(oldest.ordinal, span.after + 1)
-                    return None, _url(self._url, *after) if has_more else None
-                if start < stop or clock.is_over:
+        with contextlib.closing(self._batches(span)) as batches:
+            for batch in batches:
+                after = span.until, offset
+                for found in batch:
+                    ordinal = found.record.ordinal
+                    start, stop = offset if ordinal == span.until else 0, len(found)
+                    while start < stop and told != self._limit and not clock.is_over:
+                        end = min(stop, start + _SLICE, *(() if self._limit is None else (start + self._limit - told,)))
+                        clock.write((("," if told else "") + ",".join(found.items(start, end))).encode())
+                        told, start = told + end - start, end
+                    after = (ordinal, start) if start < stop else (ordinal - 1, 0)
+                    if told == self._limit:
+                        has_more = oldest is not None and after[0] >= max(oldest.ordinal, span.after + 1)
+                        return None, _url(self._url, *after) if has_more else None
+                    if start < stop:
+                        return (*after, told), None
+                if clock.is_over:
                     return (*after, told), None
         return None, None
 
-    def _found(self, span: Span) -> Generator[_Found, None, None]:
-        last = self._last
-        if last is not None and last.record.ordinal == span.until:  # a page, or a piece, goes on within it
-            yield last
-            span = Span(span.after, span.until - 1, span.since_time, span.until_time)
+    def _batches(self, span: Span) -> Generator[list[_Found], None, None]:
+        """The generations of a span, newest first, some at a time."""
+        last = self._batch
+        if last and last[-1].record.ordinal <= span.until <= last[0].record.ordinal:  # an answer goes on within it
+            yield [found for found in last if span.after < found.record.ordinal <= span.until]
+            span = dataclasses.replace(span, until=last[-1].record.ordinal - 1)
         with contextlib.closing(self._reader.changes(span)) as generations:
-            for record, delta, provenance in generations:
-                self._last = _Found(record, delta, provenance, matching(delta, self._wanted))
-                yield self._last
+            while read := _some(generations):
+                parts = matching([delta for _, delta, _ in read], self._wanted)
+                self._batch = [_Found(*each, found) for each, found in zip(read, parts, strict=True)]
+                yield self._batch
+
+
+def _some(generations: Iterator[Changed]) -> list[Changed]:
+    """Some more of them: many small ones, or a large one."""
+    read: list[Changed] = []
+    count = 0
+    for each in generations:
+        read.append(each)
+        count += len(each[1])
+        if len(read) == _BATCH or count > _BATCH_CHANGES:
+            break
+    return read
 
 
 class Changes:
@@ -424,8 +445,7 @@ def _aspas(changes: tuple[AspaChange, ...], name: str, places: Places, telling: 
     for index, place in enumerate(places.tolist()):
         change = changes[place]
         old, new = change.old_provider_asns, change.new_provider_asns
-        action = "replace" if old and new else "announce" if new else "withdraw"
-        (head,) = telling.heads(name, places[index : index + 1], Kind.ASPA, action)
+        (head,) = telling.heads(name, places[index : index + 1], Kind.ASPA, change.action)
         lists = f'"old_provider_asns":{_text(old)},"new_provider_asns":{_text(new)}'
         yield f'{{{head}"customer_asn":{change.customer_asn},{lists}}}'
 

@@ -218,8 +218,10 @@ def _expires(time: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A field of CSV (RFC 4180 §2)."""
+    """A field of CSV (RFC 4180 §2), which no spreadsheet takes for a formula."""
     text = printable(text)
+    if text.startswith(("=", "+", "-", "@")):
+        text = "'" + text
     return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import zlib
+from dataclasses import replace
 from ipaddress import ip_address
 
 import numpy as np
 import pytest
+import pytest_asyncio
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from pyrtr.sources import rpki_client
 from pyrtr.web.api.problems import MEDIA_TYPE
 from pyrtr.web.coding import Coding, Encoder, accepted
 
+IN_ONE_PROGRAM = pytest.mark.asyncio(loop_scope="module")
 PAYLOAD = PayloadTable.of(NASTY)
 SOON = 4_102_444_800  # the year 2100
 
@@ -45,11 +48,19 @@ def facts(table: PayloadTable) -> Facts:
     )
 
 
-@pytest.fixture
-async def running(tmp_path):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory):
     first = published(PAYLOAD, metadata={"buildtime": "2026-01-01T00:00:00Z", "large": 2**70})
-    async with world(filed(first, tmp_path, facts(PAYLOAD))) as running:
+    async with world(filed(first, tmp_path_factory.mktemp("state"), facts(PAYLOAD))) as running:
         yield running
+
+
+@pytest.fixture
+def running(shared):
+    """One program, and one lookup process, for all tests of this module; each finds the same published."""
+    first = shared.context.publisher.current
+    yield shared
+    shared.context.publisher.publish(first)
 
 
 async def get(running, query):
@@ -66,6 +77,7 @@ def all_vrps():
     return [*vrps_of(PAYLOAD.ipv4), *vrps_of(PAYLOAD.ipv6)]
 
 
+@IN_ONE_PROGRAM
 async def test_all_vrps_with_what_is_known_of_them(running):
     body = await get(running, "vrps")
     assert values(body["items"]) == all_vrps()
@@ -91,6 +103,7 @@ FILTERS = {
 }
 
 
+@IN_ONE_PROGRAM
 async def test_filters(running):
     for query, wanted in FILTERS.items():
         body = await get(running, f"vrps?{query}")
@@ -98,11 +111,13 @@ async def test_filters(running):
         assert body["total"] == len(body["items"])
 
 
+@IN_ONE_PROGRAM
 async def test_a_trust_anchor_is_named_as_the_source_names_it(running):
     reply = await running.client.get("/api/v1/vrps", params={"ta": '"a", \\'})
     assert len(reply.json()["items"]) == count_by_anchor(facts(PAYLOAD))['"a", \\']
 
 
+@IN_ONE_PROGRAM
 async def test_pages_are_together_what_is_asked_for(running):
     for path in ("vrps?", "aspas?", "router-keys?", "vrps?asn=64496&"):
         whole = (await get(running, path))["items"]
@@ -116,6 +131,7 @@ async def test_pages_are_together_what_is_asked_for(running):
             assert items == whole
 
 
+@IN_ONE_PROGRAM
 async def test_a_page_goes_on_after_a_vrp_that_is_gone(running, tmp_path):
     first = await get(running, "vrps?limit=3")
     gone = values(first["items"])[-1]
@@ -127,6 +143,7 @@ async def test_a_page_goes_on_after_a_vrp_that_is_gone(running, tmp_path):
     assert rest.json()["serial"] != first["serial"]
 
 
+@IN_ONE_PROGRAM
 async def test_csv(running):
     reply = await running.client.get("/api/v1/vrps?format=csv")
     assert reply.headers["content-type"] == "text/csv; charset=utf-8"
@@ -137,6 +154,15 @@ async def test_csv(running):
     assert (await running.client.get("/api/v1/vrps", headers={"accept": "text/csv"})).text == reply.text
 
 
+@IN_ONE_PROGRAM
+async def test_no_trust_anchor_is_a_formula(running, tmp_path):
+    names = ("=HYPERLINK(1)", "@sum(1)")
+    running.context.publisher.publish(filed(published(PAYLOAD), tmp_path, replace(facts(PAYLOAD), anchors=names)))
+    reply = await running.client.get("/api/v1/vrps?format=csv")
+    assert {row["Trust Anchor"] for row in csv.DictReader(io.StringIO(reply.text))} == {f"'{name}" for name in names}
+
+
+@IN_ONE_PROGRAM
 async def test_another_cache_loads_the_whole_of_it(running):
     reply = await running.client.get("/api/v1/vrps?format=rpki-client")
     loaded = rpki_client.read(reply.content, now=0)
@@ -148,11 +174,13 @@ async def test_another_cache_loads_the_whole_of_it(running):
 
 
 @pytest.mark.parametrize("given", ["asn=1", "prefix=::/0", "limit=1", "ta=a", "match=exact"])
+@IN_ONE_PROGRAM
 async def test_another_cache_is_given_no_part_of_it(running, given):
     reply = await running.client.get(f"/api/v1/vrps?format=rpki-client&{given}")
     assert (reply.status_code, reply.json()["parameter"]) == (400, given.partition("=")[0])
 
 
+@IN_ONE_PROGRAM
 async def test_aspas(running):
     items = (await get(running, "aspas"))["items"]
     assert [aspa(item["customer_asn"], *item["provider_asns"]) for item in items] == list(PAYLOAD.aspas)
@@ -163,6 +191,7 @@ async def test_aspas(running):
     assert (reply.status_code, reply.headers["content-type"]) == (404, MEDIA_TYPE)
 
 
+@IN_ONE_PROGRAM
 async def test_router_keys(running):
     items = (await get(running, "router-keys"))["items"]
     assert len(items) == len(PAYLOAD.router_keys)
@@ -171,6 +200,7 @@ async def test_router_keys(running):
     assert (await get(running, f"router-keys?ski={key().ski.hex()}"))["total"] == len(items) - 1
 
 
+@IN_ONE_PROGRAM
 async def test_who_has_it_is_not_sent_it_again(running):
     for path in ("vrps", "vrps?format=csv", "aspas", "router-keys", "aspa/64496", "validity/1/10.0.0.0%2F8"):
         tag = (await running.client.get(f"/api/v1/{path}")).headers["etag"]
@@ -181,6 +211,7 @@ async def test_who_has_it_is_not_sent_it_again(running):
         assert reply.status_code == 200
 
 
+@IN_ONE_PROGRAM
 async def test_other_expiry_times_are_another_answer_though_they_make_no_serial(running, tmp_path):
     tag = (await running.client.get("/api/v1/vrps")).headers["etag"]
     later = facts(PAYLOAD)
@@ -254,6 +285,7 @@ HOSTILE = ["", "%00", "%1b[31m", "%ff", "-1", "1" * 5000, "'; drop table", "🦊
 @pytest.mark.parametrize("name", ["vrps?prefix", "vrps?asn", "vrps?match", "vrps?format", "vrps?limit", "vrps?cursor",
                                   "aspas?customer", "aspas?cursor", "router-keys?ski", "router-keys?cursor",
                                   "routers?behind", "validity?asn=1&prefix", "vrps?nothing"])  # fmt: skip
+@IN_ONE_PROGRAM
 async def test_hostile_parameters_are_refused_in_words(running, name):
     for text in HOSTILE:
         reply = await running.client.get(f"/api/v1/{name}={text}")
@@ -264,6 +296,7 @@ async def test_hostile_parameters_are_refused_in_words(running, name):
         assert body.get("parameter", "nothing") == name.rpartition("&")[2].rpartition("?")[2]
 
 
+@IN_ONE_PROGRAM
 async def test_a_parameter_that_is_given_twice_is_refused(running):
     reply = await running.client.get("/api/v1/vrps?asn=1&asn=2")
     assert (reply.status_code, reply.json()["detail"]) == (400, "asn is given twice: expected it once")

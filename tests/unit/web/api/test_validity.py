@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import pytest_asyncio
 from tests.examples import vrp
 from tests.unit.payload.test_origin import CASES
 from tests.unit.web.world import filed, published, world
@@ -18,6 +19,13 @@ VRPS = (
     vrp("2001:db8::/32", 48, 64496),
 )
 REASONS = {(0, 0): None, (1, 0): "as", (0, 1): "length", (1, 1): "as"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def empty(tmp_path_factory):
+    """One program without payload, and one lookup process, for several tests."""
+    async with world(filed(published(PayloadTable.of()), tmp_path_factory.mktemp("state"))) as running:
+        yield running
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -90,12 +98,12 @@ async def test_many_routes_at_once(tmp_path):
         ),
     ],
 )
-async def test_what_is_no_list_of_routes_is_refused_in_words(tmp_path, body, detail):
-    async with world(filed(published(PayloadTable.of()), tmp_path)) as running:
-        headers = {"content-type": "application/json"}
-        reply = await running.client.post("/api/v1/validity", content=body, headers=headers)
-        assert (reply.status_code, reply.json()["parameter"]) == (400, "routes")
-        assert detail in reply.json()["detail"]
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_no_list_of_routes_is_refused_in_words(empty, body, detail):
+    headers = {"content-type": "application/json"}
+    reply = await empty.client.post("/api/v1/validity", content=body, headers=headers)
+    assert (reply.status_code, reply.json()["parameter"]) == (400, "routes")
+    assert detail in reply.json()["detail"]
 
 
 async def test_a_body_of_another_kind_or_size_is_refused():
