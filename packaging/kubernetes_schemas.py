@@ -23,7 +23,7 @@ def main(swagger: str, folder: str, *definitions: str) -> None:
     described = json.loads(Path(swagger).read_text())["definitions"]
     for name in NUMBERS_TOO:
         described[name] = {"type": ["string", "number"]}
-    for name, schema in described.items():
+    for schema in described.values():
         if kinds := schema.get("x-kubernetes-group-version-kind"):
             whole = {**schema, "definitions": _used(schema, described)}
             _write(Path(folder), kinds[0]["kind"], kinds[0]["group"], kinds[0]["version"], whole)
@@ -54,7 +54,8 @@ def _write(folder: Path, kind: str, group: str, version: str, schema: dict[str, 
     (folder / f"{name}.json").write_text(json.dumps(_strict(schema)))
 
 
-def _strict(schema: Any) -> Any:
+def _strict(schema: Any) -> Any:  # noqa: ANN401  # JSON is anything
+    """The same, with nothing in objects but what is described."""
     match schema:
         case {"x-kubernetes-int-or-string": True}:
             return {"type": ["string", "number"]}
