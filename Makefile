@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check fix fuzz interop bench bench-quick clean
+.PHONY: run test check fix docs fuzz interop bench bench-quick clean
 
 run: $(READY)
 	LOCATION=sample/rpki-client.json STATE=.venv/sample-state MAX_AGE=31536000 exec $(BIN)/pyrtr
@@ -20,6 +20,9 @@ check: $(READY)
 fix: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 fuzz: $(READY)
 	tests/fuzz/run 20
@@ -37,7 +40,7 @@ bench-quick: $(READY)
 	$(BIN)/python -m bench --extent quick
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml poetry.lock tools/requirements.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyRTR needs Python 3.11 or newer")'

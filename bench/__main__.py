@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import caches, fleet, hostile, inputs, loading, peers, recovery, results, scale, secure
+from bench import api, caches, fleet, hostile, inputs, loading, peers, recovery, results, scale, secure
 from bench.programs import BenchError
 from bench.report import Run
 
@@ -29,6 +29,7 @@ FIGURES: dict[str, Callable[[Run], None]] = {
     "restart": recovery.restart,
     "tls-ssh": secure.secure,
     "scale": scale.scale,
+    "api": api.api,
     "hostile": hostile.siege,
 }
 BY_HAND = {"hostile"}
@@ -63,7 +64,7 @@ _MAIN = ("caches", "load", "restart")
 EXTENTS = {
     "full": Extent(
         *("sep2026", tuple(name for name in FIGURES if name not in BY_HAND), 5, 1500, tuple(peers.RECIPES)),
-        crowds=(10, 200, 1_000),
+        crowds=(10, 100, 200, 1_000),
         peer_crowds=(200,),
         others=("medium", "future"),
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import caches, charts, fleet, loading, peers, recovery, scale, secure, targets
+from bench import api, caches, charts, fleet, loading, peers, recovery, scale, secure, targets
 from bench.report import PYRTR, RAW, Run, Series, Unit, written
 from pyrtr.wire.enums import Version
 
@@ -33,6 +33,7 @@ TITLES = {
     recovery.RESTART: "Restart",
     secure.SECURE: "TLS and SSH",
     scale.SCALE: "What a router costs",
+    api.API: "The API",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench import caches, fleet, loading, recovery
+from bench import api, caches, fleet, loading, recovery
 from bench.peers import DEBIAN_STAYRTR
 from bench.report import PYRTR, RAW, Run, Unit, written
 from pyrtr.wire.enums import Version
@@ -179,6 +179,13 @@ PROMISES = (
             _seconds,
         )
         for version in (Version.V1, Version.V2)
+    ),
+    Promise(
+        "full table to one router, while `vrps` is streamed and 200 routes are validated a second",
+        "under 1.5 times the usual",
+        lambda run: _ratio(run.find(api.API, api.UNDER_LOAD), run.find(api.API, api.AT_REST)),
+        1.5,
+        _times,
     ),
     Promise("10,000 idle routers", "at most 16 KiB each", _found(fleet.IDLE_FIGURE, fleet.IDLE_EACH), 16, _kib),
     Promise(

@@ -1,4 +1,4 @@
-"""The program: `pyrtr` serves, `pyrtr accept` talks to one that serves, the other commands and options inform.
+"""The program: `pyrtr` serves, the commands talk to it and to other caches, or inform.
 
 Imports stand where they are needed: an option answers at once, and a process that this one starts loads no server.
 """
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name (those of the process by default); returns the exit status."""
-    match list(sys.argv[1:] if argv is None else argv):
-        case []:
-            return _serve()
-        case ["settings"]:
-            from pyrtr.cli.settings import print_settings
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        return _serve()
 
-            return print_settings(os.environ)
-        case ["accept"]:
-            from pyrtr.cli.accept import accept
+    from pyrtr.cli import arguments as known
 
-            return accept(os.environ)
-        case ["check", *paths]:
-            from time import time
-
-            from pyrtr.cli.check import check
-
-            return check(paths, now=time())
-        case ["password", user]:
-            from pyrtr.cli.password import print_password_line
-
-            return print_password_line(user)
+    match arguments:
+        case [name, *others] if name in known.COMMANDS:
+            return _run(name, others)
         case ["--help" | "-h"]:
-            from pyrtr.cli.usage import print_help
-
-            return print_help()
+            return known.print_general_help()
         case ["--version"]:
             from pyrtr.cli.version import print_version
 
             return print_version()
-        case arguments:
-            from pyrtr.cli.usage import refuse
+        case _:
+            return known.refuse(arguments)
 
-            return refuse(arguments)
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    """Run a command."""
+    from importlib import import_module
+
+    from pyrtr.cli import arguments as known
+
+    try:
+        options = known.parse(name, arguments)
+        status: int = import_module(f"pyrtr.cli.{name}").run(options, os.environ)
+    except known.Ended as ended:
+        return ended.status
+    except KeyboardInterrupt:
+        return known.INTERRUPTED
+    return status
 
 
 def _serve() -> int:

@@ -7,7 +7,10 @@ PyrtrError
 ├── SourceError      a source that can't be read, or holds no usable payload: the whole of it is refused
 │   └── SlurmError          SLURM files can't be used, and there are none from before: the source may be good
 ├── StoreError       a file of the state folder that can't be written, or is damaged
-│   └── UnavailableError    it may be good, and can't be read now
+│   ├── UnavailableError    it may be good, and can't be read now
+│   └── FleetError          what replicas share can't be read or written
+│       └── SupersededError     another replica was first
+├── ProblemError     a request over HTTP that can't be answered as it was meant (in `pyrtr.web.api.errors`)
 └── ProtocolError    what a peer sent breaks RTR, with the code to answer (in `pyrtr.wire.errors`)
 """
 
@@ -52,3 +55,11 @@ class StoreError(PyrtrError):
 
 class UnavailableError(StoreError):
     """A stored file can't be read now, by no fault of its own: it is in use, or the system has run out of something."""
+
+
+class FleetError(StoreError):
+    """What replicas share can't be reached, read or written; what is served goes on being served."""
+
+
+class SupersededError(FleetError):
+    """Another replica's generation took the place of ours: that one is served, and ours is none."""

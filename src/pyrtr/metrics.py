@@ -14,26 +14,44 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from pyrtr import resources
+from pyrtr.histogram import Histogram
 from pyrtr.logs import printable
+from pyrtr.router_metrics import Sync, collect, sync_of
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.publisher import Published
-from pyrtr.server.registry import OTHER_CODE, tally
+from pyrtr.server.registry import OTHER_CODE, Registry, tally
+from pyrtr.session.actions import Parting
+from pyrtr.web.clients import Lag
 from pyrtr.web.verdict import condition, judge
 from pyrtr.wire.enums import PDU_TYPES, ErrorCode, PduType, Version
 
 if TYPE_CHECKING:
+    from pyrtr.compiler.agenda import Agenda
     from pyrtr.compiler.slurm import SlurmStatus
     from pyrtr.compiler.status import SourceStatus
     from pyrtr.compiler.updater import Located
+    from pyrtr.fleet.status import FleetStatus
     from pyrtr.web.context import Context
 
 # Five trust anchors exist. A source that names thousands must not make thousands of series.
 MAX_ANCHORS = 32
 OTHER = "other"
+# All that may happen to payload: an ASPA of the same customer takes the place of the one before it.
+CHANGES = (
+    *((action, kind) for kind in ("ipv4", "ipv6", "router_keys", "aspas") for action in ("announce", "withdraw")),
+    ("replace", "aspas"),
+)
 
 _PROCESS = ProcessCollector(registry=None)
 
@@ -42,19 +60,25 @@ class RouterSums:
     """Sums over all routers, connected or gone: gathered in turns of the event loop, since there may be thousands.
 
     Args:
-        totals: those of routers that are gone.
+        registry: of the routers; those that are gone are in its totals.
+        now: Unix time.
     """
 
-    def __init__(self, totals: Mapping[tuple[str, str], int]) -> None:
-        self.counts = Counter(totals)
+    def __init__(self, registry: Registry, now: float) -> None:
+        self.counts = Counter(registry.totals)
         self.versions: Counter[Version | None] = Counter()
         self.transports: Counter[Transport] = Counter()
+        self.syncs: Counter[Sync] = Counter()
+        published = registry.publisher.current
+        self.lag = Lag(published, now)
+        self._overdue_before = now - published.timing.refresh
 
     def add(self, connections: Iterable[Connection]) -> None:
         """Count these routers, too."""
         for connection in connections:
             self.versions[connection.session.version] += 1
             self.transports[connection.transport] += 1
+            self.syncs[sync_of(connection, self.lag, self._overdue_before)] += 1
             self.counts.update(tally(connection))
 
 
@@ -106,9 +130,16 @@ class _StateCollector(Collector):
         yield from _seed_metrics(published, sum(self._sums.versions.values()))
         yield from _program_metrics(context)
         yield from _router_metrics(context, self._sums)
+        if context.settings.router_metrics:
+            yield from collect(list(context.registry.connections), self._sums.lag)
         yield from _payload_metrics(published, context.versions)
         yield from _source_metrics(context.loader.status)
+        yield from _age_metrics(context.loader.agenda, time.time())
+        is_failing = context.loader.history_error is not None
+        yield GaugeMetricFamily("pyrtr_history_failing", "1 while the history for people can't be written.", is_failing)
         yield from _location_metrics(context.loader.places)
+        if context.loader.fleet is not None:
+            yield from _fleet_metrics(context.loader.fleet)
         yield from _slurm_metrics(context.loader.slurm.status)
 
 
@@ -134,6 +165,38 @@ def _program_metrics(context: Context) -> Iterator[Metric]:
     )
     verdict = judge(condition(context, time.time()))
     yield GaugeMetricFamily("pyrtr_healthy", "1 if /healthz answers 200, else 0.", int(verdict.is_healthy))
+    is_ready = context.publisher.current.is_ready
+    yield GaugeMetricFamily("pyrtr_ready", "1 if there is data to serve, else 0.", int(is_ready))
+    yield _histogram("pyrtr_event_loop_lag_seconds", "How late the event loop woke.", {(): context.pulse.lags})
+    children = resources.children()
+    yield GaugeMetricFamily("pyrtr_child_processes", "Processes for loading, fetching and more.", children.count)
+    yield GaugeMetricFamily("pyrtr_child_memory_bytes", "Their resident memory in sum.", children.memory_bytes)
+    yield CounterMetricFamily(
+        "pyrtr_child_cpu_seconds", "Processor time of those that have ended.", children.cpu_seconds
+    )
+    yield from _state_metrics(context)
+    expiries = dict({} if context.doors is None else context.doors.expiries)
+    if context.http_tls is not None:
+        expiries["http"] = context.http_tls.expires_at
+    ends = GaugeMetricFamily(
+        "pyrtr_certificate_expiry_timestamp_seconds", "When what TLS needs ends.", labels=["certificate"]
+    )
+    for name, expires_at in expiries.items():
+        ends.add_metric([name], expires_at)
+    yield ends
+
+
+def _state_metrics(context: Context) -> Iterator[Metric]:
+    folder = context.settings.state
+    if folder is None:
+        return
+    is_kept = context.loader.status.state_error is None
+    yield GaugeMetricFamily("pyrtr_state_kept", "1 if STATE is in use, else 0.", int(is_kept))
+    disk = resources.disk(folder)
+    if disk is not None:
+        yield GaugeMetricFamily("pyrtr_state_bytes", "Octets of all files in STATE.", disk.folder_bytes)
+        yield GaugeMetricFamily("pyrtr_state_free_bytes", "Octets that its file system has left.", disk.free_bytes)
+        yield GaugeMetricFamily("pyrtr_state_filesystem_bytes", "Octets of its file system.", disk.size_bytes)
 
 
 def _router_metrics(context: Context, sums: RouterSums) -> Iterator[Metric]:
@@ -158,13 +221,22 @@ def _router_metrics(context: Context, sums: RouterSums) -> Iterator[Metric]:
     refused = CounterMetricFamily(
         "pyrtr_refused_routers", "Routers that were turned away, by reason.", labels=["transport", "reason"]
     )
-    for (transport, reason), count in context.registry.refusals.counts.items():
+    for (transport, reason), count in list(context.registry.refusals.counts.items()):
         refused.add_metric([transport, reason.name.lower()], count)
     yield refused
-    yield from _timestamp(
-        "pyrtr_tls_certificate_expiry",
-        "When our certificate expires.",
-        None if context.doors is None else context.doors.certificate_expires_at,
+    held = GaugeMetricFamily("pyrtr_sync_routers", "Connected routers by what they hold.", labels=["sync"])
+    for sync in Sync:
+        held.add_metric([sync], sums.syncs[sync])
+    yield held
+    partings = CounterMetricFamily("pyrtr_disconnects", "Routers that have left, by reason.", labels=["reason"])
+    for parting in Parting:
+        partings.add_metric([parting], context.registry.partings[parting])
+    yield partings
+    yield _histogram(
+        "pyrtr_sync_duration_seconds",
+        "How long responses took to be handed over.",
+        {(kind,): durations for kind, durations in context.registry.syncs.items()},
+        ["kind"],
     )
     queries = CounterMetricFamily("pyrtr_queries", "Queries of routers.", labels=["kind"])
     for kind in ("reset", "serial"):
@@ -215,6 +287,7 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
     attempts.add_metric(["success"], status.success_count)
     attempts.add_metric(["failure"], status.failure_count)
     yield attempts
+    yield GaugeMetricFamily("pyrtr_source_failing", "1 if the last look came to nothing.", status.error is not None)
     yield from _timestamp("pyrtr_source_last_attempt", "When the source was last looked at.", status.last_attempt)
     yield from _timestamp("pyrtr_source_last_success", "When a look last came to something.", status.last_success)
     unproved = status.unproved_count
@@ -223,12 +296,19 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
     for cause, count in status.generation_counts.items():
         generations.add_metric([cause], count)
     yield generations
+    changes = CounterMetricFamily("pyrtr_changes", "Payload that came and went.", labels=["action", "kind"])
+    for action, kind in CHANGES:
+        changes.add_metric([action, kind], status.change_counts[action, kind])
+    yield changes
     held_vrps = 0 if status.held is None else status.held.losses.vrps.lost
     yield GaugeMetricFamily("pyrtr_load_held", "1 while a load waits for `pyrtr accept`.", status.held is not None)
     yield GaugeMetricFamily("pyrtr_load_held_vrps", "VRPs that the held load takes away.", held_vrps)
-    yield GaugeMetricFamily(
-        "pyrtr_storage_failing", "1 while new generations can't be stored.", status.storage_error is not None
-    )
+    for name, text, error in (
+        ("pyrtr_storage_failing", "1 while new generations can't be stored.", status.storage_error),
+        ("pyrtr_expiry_failing", "1 while what has expired can't be taken away.", status.expiry_error),
+        ("pyrtr_upstream_diverged", "1 while the pyRTR that is followed contradicts itself.", status.divergence),
+    ):
+        yield GaugeMetricFamily(name, text, error is not None)
     found = status.found
     if found is None:
         return
@@ -251,8 +331,42 @@ def _source_metrics(status: SourceStatus) -> Iterator[Metric]:
     yield durations
 
 
+def _age_metrics(agenda: Agenda, now: float) -> Iterator[Metric]:
+    yield GaugeMetricFamily("pyrtr_data_stale", "1 while the data is older than is trusted.", agenda.is_stale(now))
+    yield GaugeMetricFamily("pyrtr_data_max_age_seconds", "The age from which it is stale.", agenda.max_age_s)
+    age_s = agenda.age_s(now)
+    if age_s is not None:
+        yield GaugeMetricFamily("pyrtr_data_age_seconds", "How old what is served is.", age_s)
+
+
+def _fleet_metrics(status: FleetStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily("pyrtr_fleet_heard", "1 while the fleet's servers answer.", status.error is None)
+    is_on_duty = status.on_duty == status.member
+    yield GaugeMetricFamily("pyrtr_fleet_on_duty", "1 while this replica looks at the sources for all.", is_on_duty)
+    yield GaugeMetricFamily("pyrtr_fleet_members", "Replicas that are there.", len(status.members))
+    if status.sequence is not None:
+        text = "Place on the fleet's stream of what this replica serves."
+        yield GaugeMetricFamily("pyrtr_fleet_sequence", text, status.sequence)
+    generations = CounterMetricFamily(
+        "pyrtr_fleet_generations", "Generations by what became of them here.", labels=["result"]
+    )
+    for result, count in status.counts.items():
+        generations.add_metric([result], count)
+    yield generations
+
+
 def _location_metrics(places: Sequence[Located]) -> Iterator[Metric]:
     looks = CounterMetricFamily("pyrtr_location_looks", "Looks at a location by result.", labels=["location", "result"])
+    failing = GaugeMetricFamily(
+        "pyrtr_location_failing", "1 if the last look at it came to nothing.", labels=["location"]
+    )
+    moments = {
+        name: GaugeMetricFamily(f"pyrtr_location_{name}_timestamp_seconds", text, labels=["location"])
+        for name, text in (
+            ("last_attempt", "When the location was last looked at."),
+            ("last_success", "When a look at it last came to something."),
+        )
+    }
     used = GaugeMetricFamily("pyrtr_location_used", "1 if the location's payload is served.", labels=["location"])
     built = GaugeMetricFamily(
         "pyrtr_location_build_timestamp_seconds", "When the location's data was written.", labels=["location"]
@@ -271,12 +385,16 @@ def _location_metrics(places: Sequence[Located]) -> Iterator[Metric]:
         ):
             looks.add_metric([where, result], count)
         used.add_metric([where], int(status.is_used))
+        failing.add_metric([where], status.error is not None)
+        for name, moment in (("last_attempt", status.last_attempt), ("last_success", status.last_success)):
+            if moment is not None:
+                moments[name].add_metric([where], moment)
         if place.built_at is not None:
             built.add_metric([where], place.built_at)
         for name, value in place.details().items():
             if isinstance(value, int | float):
                 details.add_metric([where, name], value)
-    yield from (looks, used, built, details)
+    yield from (looks, used, failing, *moments.values(), built, details)
 
 
 def _slurm_metrics(status: SlurmStatus) -> Iterator[Metric]:
@@ -292,6 +410,15 @@ def _slurm_metrics(status: SlurmStatus) -> Iterator[Metric]:
             for kind, count in counts.items():
                 family.add_metric([printable(file), kind], count)
         yield family
+
+
+def _histogram(
+    name: str, text: str, histograms: Mapping[tuple[str, ...], Histogram], labels: Sequence[str] = ()
+) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, histogram in histograms.items():
+        family.add_metric(values, histogram.buckets(), histogram.sum)
+    return family
 
 
 def _timestamp(name: str, text: str, seconds: float | None) -> Iterator[Metric]:

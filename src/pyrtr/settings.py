@@ -28,9 +28,11 @@ from pyrtr.syntax import (
     HOSTS,
     KEY_FILE,
     LOCATIONS,
+    NAME,
     OTHER_PORT,
     PORT,
     PREFIXES,
+    SERVERS,
     SLURM,
     SWITCHED,
     TOKEN,
@@ -46,10 +48,12 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-NOT_YET_KNOWN = (
-    "ROUTER_METRICS", "FLEET", "FLEET_NAME",
+FLEET_SCHEMES = ("nats", "tls")
+SHARED = (
+    "DATASOURCE", "LOCATION", "MERGE", "SLURM", "REFRESH", "RETRY", "EXPIRE", "HISTORY", "MAX_AGE", "ON_STALE",
+    "MAX_SHRINK", "HOLD",
 )  # fmt: skip
-"""Variables of the contract without effect in this release: an ALLOW that is ignored in silence would be dangerous."""
+"""Variables that all replicas of a fleet have to agree on: any of them may be the one that acts for all."""
 
 _DEFAULT_LOCATION = (Location("file", "json"),)  # told by identity from a LOCATION that says the same
 
@@ -160,6 +164,9 @@ class Settings(BaseSettings):
     history: Annotated[int, whole(0, 1_000_000, "serials")] = Field(
         1000, description="how far back a router may ask, at most"
     )
+    history_days: Annotated[int | None, whole(1, 3650, "days", none=("False", "no", "off"))] = Field(
+        30, description="how far back people may ask what changed, and why; False keeps nothing for that"
+    )
     initial_serial: Annotated[int | None, whole(0, 2**32 - 1, "serial", none=("random",))] = Field(
         None, description="first serial of a new state"
     )
@@ -180,6 +187,11 @@ class Settings(BaseSettings):
     hold: Annotated[int, whole(0, 31_536_000, "seconds")] = Field(
         21600, description="how long a load that takes away more waits for `pyrtr accept`; then it is accepted"
     )
+
+    fleet: Annotated[tuple[Location, ...], SERVERS] = Field(
+        (), description="NATS servers that replicas share sessions, serials and history by"
+    )
+    fleet_name: Annotated[str, NAME] = Field("pyrtr", description="what the replicas call what they share there")
 
     # How routers come in.
 
@@ -237,6 +249,10 @@ class Settings(BaseSettings):
         None, description="what an HTTP request that changes something has to bring; unset, none may"
     )
 
+    router_metrics: Annotated[bool, SWITCHED] = Field(
+        False, description="whether /metrics tells of every router by its address, which betrays topology"
+    )
+
     # A validator sees the fields above its own as far as they are valid: only valid values contradict each other.
 
     @field_validator("location", mode="before")
@@ -276,6 +292,14 @@ class Settings(BaseSettings):
             raise ValueError("DATASOURCE=PYRTR serves what the other does: SLURM is to be set there")
         _require_schemes(slurm, DOCUMENT_SCHEMES, "SLURM")
         return slurm
+
+    @field_validator("fleet")
+    @classmethod
+    def _check_fleet(cls, fleet: tuple[Location, ...], info: ValidationInfo) -> tuple[Location, ...]:
+        if fleet and info.data.get("datasource") == "PYRTR":
+            raise ValueError("DATASOURCE=PYRTR serves the sessions of another pyRTR, which may be of the fleet")
+        _require_schemes(fleet, FLEET_SCHEMES, "FLEET")
+        return fleet
 
     @field_validator("tls_port", "ssh_port", "http_port")
     @classmethod
@@ -426,13 +450,11 @@ def _location_problems(settings: Settings) -> Iterator[str]:
 
 
 def _warnings(given: Mapping[str, str]) -> list[str]:
-    lines = []
-    for name in sorted(given.keys() - VARIABLES.keys()):
-        if name in NOT_YET_KNOWN:
-            lines.append(f"{name} is set, but this release does not know it: it has no effect")
-        elif near := next((known for known in VARIABLES if _is_slip_of(known, name)), None):
-            lines.append(f"{printable(name)} is set, but no such variable is known: is {near} meant?")
-    return lines
+    return [
+        f"{printable(name)} is set, but no such variable is known: is {near} meant?"
+        for name in sorted(given.keys() - VARIABLES.keys())
+        if (near := next((known for known in VARIABLES if _is_slip_of(known, name)), None))
+    ]
 
 
 def _is_slip_of(known: str, name: str) -> bool:

@@ -7,10 +7,11 @@ import contextlib
 import ctypes
 import os
 import resource
+import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,9 @@ from pyrtr.server.md5 import Md5
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener, bind
-from pyrtr.settings import Farewell, Settings
+from pyrtr.settings import SHARED, VARIABLES, Farewell, Settings
 from pyrtr.sources.base import Feed, protocol
+from pyrtr.sources.fetch.connection import tls_context
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location, names_of
@@ -42,6 +44,7 @@ from pyrtr.sources.pyrtr import PyrtrSource
 from pyrtr.store.sessions import new_session_ids
 from pyrtr.store.state import LockedError, Store
 from pyrtr.web.context import Context
+from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import ErrorCode, Version
 from pyrtr.wire.pdu import Timing
 
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
 LEAVE_TIMEOUT_S = 3.0
 # Recovering takes a moment, or a second where something has expired since.
 RECOVER_TIMEOUT_S = 10.0
+# A million VRPs are published a second or two after the start, if nothing else takes the processor meanwhile.
+HTTP_PATIENCE_S = 2.0
 # Allocations from this size on are mapped (mallopt(3)): tables and images are, and little else.
 MMAP_THRESHOLD_BYTES = 2**20
 _M_MMAP_THRESHOLD = -3
@@ -113,7 +118,11 @@ async def _serve(settings: Settings) -> None:
             listener=listener,
             doors=doors,
             started_at=time.time(),
+            http_tls=tls,
+            lookup=Lookup(lambda: bool(registry.sending)),
+            archive=None if store.archive is None else store.archive.path,
         )
+        stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))
         get_logger().info(
             "started",
@@ -123,13 +132,15 @@ async def _serve(settings: Settings) -> None:
             http=" ".join(context.http_addresses),
             source=loader.status.location,
         )
-        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener)]
+        jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener, store), context.pulse.run()]
         if settings.watch:
             jobs.append(loader.watch())
         if settings.watch or protocol(settings.datasource) is not None:
             jobs += [feed.watch(loader.trigger) for feed in feeds]
         if sockets["http"]:
-            jobs.append(_serve_http(context, sockets["http"], tls))
+            first = asyncio.Event()
+            publisher.subscribe(first.set)
+            jobs.append(_serve_http(context, sockets["http"], tls, first))
         if store.is_kept:
             await _listen_for_operator(stack, store, loader)
         await _run_until(stopping, jobs)
@@ -160,12 +171,12 @@ def _sockets(settings: Settings, md5: Md5 | None) -> dict[str, list[socket.socke
 def _open_store(settings: Settings) -> tuple[Store, str | None]:
     """The state folder, or one that goes with the program and the reason for it."""
     try:
-        store = Store(settings.state)
+        store = Store(settings.state, settings.history_days)
     except LockedError:
         raise
     except StoreError as error:
         get_logger().error("serving without a state folder: a restart will lose the routers' place", reason=str(error))
-        return Store(None), str(error)
+        return Store(None, settings.history_days), str(error)
     if store.set_aside_reason is not None:
         get_logger().error("state set aside, a new session begins", reason=store.set_aside_reason)
     return store, None
@@ -176,11 +187,11 @@ def _updater(
 ) -> tuple[Updater, list[Feed]]:
     """What brings the published payload up to date, and the feeds of its locations."""
     tls = SourceTls.of(settings.source_ca, settings.source_cert, settings.source_key)
-    ledger = Ledger(store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial)
     policy = Policy(settings.reload, settings.max_age, settings.on_stale, settings.max_shrink, settings.hold)
     if settings.datasource == follower.KIND:
         upstream = follower.Upstream(PyrtrSource(settings.location[0], tls))
-        return follower.Follower(upstream, ledger, policy, max_steps=settings.history, gate=gate), []
+        ledger = _ledger(settings, store, publisher, upstream.key)
+        return follower.Follower(upstream, ledger, policy, gate=gate), []
 
     def document(location: Location) -> DocumentFeed:
         return DocumentFeed(location, store.path, tls)
@@ -196,15 +207,64 @@ def _updater(
         for location, name in zip(settings.location, names, strict=True)
     ]
     feeds = {location: document(location) for location in settings.slurm if not location.is_local}
-    loader = Loader(places, settings.merge, SlurmPlaces(settings.slurm, feeds), ledger, policy, gate=gate)
+    slurm = SlurmPlaces(settings.slurm, feeds)
+    loader: Loader
+    if settings.fleet:
+        loader = _member(settings, store, publisher, places, slurm, policy, tls, gate)
+    else:
+        ledger = _ledger(settings, store, publisher)
+        loader = Loader(places, settings.merge, slurm, ledger, policy, gate=gate)
     return loader, [place.feed for place in places]
 
 
-async def _serve_routers(loader: Updater, listener: Listener) -> None:
+def _ledger(settings: Settings, store: Store, publisher: Publisher, upstream: str = "") -> Ledger:
+    return Ledger(
+        store, publisher, max_steps=settings.history, initial_serial=settings.initial_serial, upstream=upstream
+    )
+
+
+def _member(
+    settings: Settings,
+    store: Store,
+    publisher: Publisher,
+    places: Sequence[Place],
+    slurm: SlurmPlaces,
+    policy: Policy,
+    tls: SourceTls,
+    gate: Callable[[bool], None],
+) -> Loader:
+    from pyrtr.fleet.jetstream import NatsStream
+    from pyrtr.fleet.ledger import FleetLedger
+    from pyrtr.fleet.member import Member
+    from pyrtr.fleet.status import FleetStatus
+
+    status = FleetStatus(settings.fleet_name, f"{socket.gethostname()}-{secrets.token_hex(3)}")
+    stream = NatsStream(
+        [server.text for server in settings.fleet],
+        settings.fleet_name,
+        status.member,
+        max_records=settings.history + 1,
+        tls=tls_context(tls) if any(server.scheme == "tls" for server in settings.fleet) else None,
+    )
+    ledger = FleetLedger(
+        store,
+        publisher,
+        stream,
+        status,
+        max_steps=settings.history,
+        initial_serial=settings.initial_serial,
+        upstream=f"fleet {settings.fleet_name}",
+    )
+    shared = {name: VARIABLES[name].syntax.write(getattr(settings, name.lower())) for name in SHARED}
+    return Member(places, settings.merge, slurm, ledger, policy, status, shared, gate=gate)
+
+
+async def _serve_routers(loader: Updater, listener: Listener, store: Store) -> None:
     """Routers that connect meanwhile wait for what the last run left, for a moment; then they are told to try later."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(loader.recover(), RECOVER_TIMEOUT_S)
     listener.start()
+    await asyncio.to_thread(store.catch_up)
     await loader.run()
 
 
@@ -216,8 +276,12 @@ def _http_tls(settings: Settings) -> HttpTls | None:
     return HttpTls(settings.http_tls_cert, settings.http_tls_key)
 
 
-async def _serve_http(context: Context, sockets: list[socket.socket], tls: HttpTls | None) -> None:
-    """HTTP takes longer to load than all the rest together: routers are served meanwhile."""
+async def _serve_http(
+    context: Context, sockets: list[socket.socket], tls: HttpTls | None, first: asyncio.Event
+) -> None:
+    """HTTP takes longer to load than all the rest together: the first table goes before it, if that is soon there."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(first.wait(), HTTP_PATIENCE_S)
     server = await asyncio.to_thread(_load_http, context, sockets, tls)
     await server.run()
 
@@ -284,6 +348,7 @@ def _watch_signals(loader: Updater, doors: Doors, tls: HttpTls | None) -> asynci
 
 
 def _reload(loader: Updater, doors: Doors, tls: HttpTls | None) -> None:
+    get_logger().info("reload asked for")
     doors.reload()
     if tls is not None:
         tls.reload()

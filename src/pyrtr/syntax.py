@@ -134,12 +134,20 @@ def _read_token(text: str) -> SecretStr:
     return SecretStr(text)
 
 
+def _read_name(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_-]{1,32}", text):
+        raise ValueError
+    return text
+
+
 PORT = whole(0, 65535, "TCP port", none=_OFF)
 OTHER_PORT = whole(0, 65535, "TCP port", none=_OFF, rule="other than the other ports")
 HOSTS = Syntax("addresses or names, separated by commas", _read_hosts, "address")
 SLURM = Syntax("files, folders or URLs, separated by commas", _read_locations, "path or URL")
 SWITCHED = Syntax("True or False", _read_switch)
 LOCATIONS = Syntax("paths or URLs, separated by commas", _read_locations, "path or URL")
+SERVERS = Syntax("nats:// or tls:// URLs, separated by commas", _read_locations, "URL")
+NAME = Syntax("1 to 32 letters, digits, - and _", _read_name, "name")
 FILE = Syntax("a local file", _read_file, "path")
 KEY_FILE = Syntax("a local file, beside SOURCE_CERT", _read_file, "path")
 FOLDER = Syntax("a folder, or False", _read_folder, "path", none="False")

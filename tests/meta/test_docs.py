@@ -6,11 +6,13 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from pyrtr.cli.usage import HELP
+from pyrtr.cli import watch_metrics
+from pyrtr.cli.arguments import COMMANDS, HELP
 from pyrtr.settings import VARIABLES, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,13 @@ DOCUMENTS = {
 README = DOCUMENTS["README.md"]
 MAX_LINE = 120
 CODE = re.compile(r"(`+) ?(.+?) ?\1(?!`)")  # with two backticks around it where there are backticks in it
+
+
+def section(document: str, *headings: str) -> str:
+    """What stands below these headings."""
+    parts = re.split(r"^## (.*)$", DOCUMENTS[document], flags=re.MULTILINE)
+    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return "".join(found[heading] for heading in headings)
 
 
 def table_rows(document: str, heading: str) -> dict[str, list[str]]:
@@ -52,6 +61,7 @@ def endpoints() -> Iterator[str]:
                     pass
 
 
+@cache
 def log_events() -> dict[str, set[str]]:
     """Every event that is logged anywhere, with the fields that are named where that is."""
     events: dict[str, set[str]] = {}
@@ -130,7 +140,24 @@ def test_every_log_event_is_described_with_its_fields(event):
 
 @pytest.mark.parametrize("command", re.findall(r"^  (pyrtr(?: [\w-]+)?)", HELP, re.MULTILINE))
 def test_every_command_is_described(command):
-    assert command in table_rows("README.md", "Install it")
+    assert command in table_rows("README.md", "Commands")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_is_described(command):
+    options = {
+        option
+        for action in COMMANDS[command].parser(command)._actions
+        for option in action.option_strings
+        if option not in ("-h", "--help")
+    }
+    described = set(re.findall(r"`(--[a-z-]+)", section("docs/tools.md", f"pyrtr {command}", "Common options")))
+    assert options <= described
+
+
+def test_every_metric_of_watch_is_described():
+    names = {*watch_metrics.GAUGES, watch_metrics.PAYLOAD, watch_metrics.DIFFERENCES, f"{watch_metrics.LOSSES}_total"}
+    assert names == {name for name in table_rows("docs/tools.md", "pyrtr watch") if name.startswith("pyrtr_")}
 
 
 def test_every_target_of_make_is_described():
@@ -152,7 +179,8 @@ def test_every_link_leads_somewhere(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_source_file_that_is_named_is_there(name):
-    for place in re.findall(r"`([\w./-]+\.(?:py|json|lock|toml))`", DOCUMENTS[name]):
+    named = set(re.findall(r"`([\w./-]+\.(?:py|json|lock|toml))`", DOCUMENTS[name])) - set(endpoints())
+    for place in named:
         assert any((folder / place).exists() for folder in (ROOT, SOURCE)), f"{name} names {place}"
 
 

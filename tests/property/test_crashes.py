@@ -61,10 +61,10 @@ class RecordedStore(Store):
     attempted: object = None
     committed: object = None
 
-    def commit(self, generation, steps, cause):
+    def commit(self, generation, steps, cause, story=None):
         self.disk.is_commit_done = False
         self.attempted = content(generation)
-        super().commit(generation, steps, cause)
+        super().commit(generation, steps, cause, story)
         self.committed, self.attempted = self.attempted, None
 
 

@@ -18,7 +18,7 @@ from pyrtr.errors import SourceError
 from pyrtr.payload.order import has_host_bits
 from pyrtr.payload.table import NEVER
 from pyrtr.sources import auto, ccr, routinator, rpki_client
-from pyrtr.sources.records import fields
+from pyrtr.sources.records.prefixes import ipv4_prefixes, ipv6_prefixes
 
 NOW = 1_000
 
@@ -48,7 +48,7 @@ texts = good_texts | mutated_texts() | st.text(CHARACTERS, max_size=30) | st.tex
 @example(["192.0.2.0", "/24"])
 @example(["::/1/::", "2"])
 def test_a_column_of_prefixes_is_read_as_ipaddress_reads_each(column):
-    for read, version in ((fields.ipv4_prefixes, 4), (fields.ipv6_prefixes, 6)):
+    for read, version in ((ipv4_prefixes, 4), (ipv6_prefixes, 6)):
         addresses, lengths, is_good = read(column)
         assert (len(addresses), len(lengths), len(is_good)) == (len(column),) * 3
         for text, address, length, good in zip(column, addresses, lengths, is_good, strict=True):
@@ -62,7 +62,7 @@ def test_a_column_of_prefixes_is_read_as_ipaddress_reads_each(column):
 
 @given(st.lists(good_texts, max_size=8))
 def test_host_bits_are_those_outside_of_the_network(column):
-    for read, version in ((fields.ipv4_prefixes, 4), (fields.ipv6_prefixes, 6)):
+    for read, version in ((ipv4_prefixes, 4), (ipv6_prefixes, 6)):
         addresses, lengths, _ = read([text for text in column if (":" in text) == (version == 6)])
         bits = addresses.shape[1] * 8
         for shift in range(8):

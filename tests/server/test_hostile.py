@@ -238,3 +238,5 @@ def test_out_of_descriptors_who_is_connected_is_served(tmp_path: Path) -> None:
                 waiting.send(reset_query(2))
                 stack.close()
                 assert waiting.expect_sync().payload == visible(2, TABLE[1:])
+            for event in ("no router can be accepted for now", "routers are accepted again"):
+                assert program.has_logged(event)

@@ -230,7 +230,7 @@ def test_new_certificates_cost_no_session(tmp_path: Path) -> None:
 
 
 def expiry(program: Program) -> float:
-    return program.metrics()["pyrtr_tls_certificate_expiry_timestamp_seconds"]
+    return program.metrics()['pyrtr_certificate_expiry_timestamp_seconds{certificate="tls"}']
 
 
 def subject_ends(program: Program, served: Served, router_file: Path) -> float:

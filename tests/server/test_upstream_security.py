@@ -136,6 +136,6 @@ def test_ports_that_are_not_named(tmp_path: Path, url: str, host: str, port: int
     location = Location.parse(url)
     assert location.scheme in SCHEMES
     order = feed(location, tmp_path, Options(reload=900, source_known_hosts=Path("hosts")))._order
-    assert (order.host, order.port) == (host, port)
-    assert order.password == ("a@b" if location.scheme == "rtr+ssh" else None)
+    assert (order.peer.host, order.peer.port) == (host, port)
+    assert order.peer.password == ("a@b" if location.scheme == "rtr+ssh" else None)
     assert (order.floor_s, order.ceiling_s) == (10, 900)

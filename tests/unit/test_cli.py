@@ -15,10 +15,10 @@ import pytest
 import structlog
 
 from pyrtr.__main__ import main
+from pyrtr.cli.arguments import USAGE
 from pyrtr.cli.settings import settings_table
-from pyrtr.cli.usage import USAGE
 from pyrtr.server.passwords import read_passwords
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Settings
+from pyrtr.settings import VARIABLES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in (*VARIABLES, *NOT_YET_KNOWN, "STATE_DIRECTORY"):
+    for name in (*VARIABLES, "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
     root = logging.getLogger()
     handlers = root.handlers[:]
@@ -60,12 +60,12 @@ def test_no_argument_serves(served: list[Settings], monkeypatch: pytest.MonkeyPa
 def test_warnings_are_logged_before_serving(
     served: list[Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setenv("FLEET", "nats://192.0.2.1")
+    monkeypatch.setenv("RELAOD", "5")
     monkeypatch.setenv("LOG_FORMAT", "json")
     assert main([]) == 7
     assert len(served) == 1
     err = capsys.readouterr().err
-    assert '"level": "warning", "event": "FLEET is set, but this release does not know it: it has no effect"' in err
+    assert '"level": "warning", "event": "RELAOD is set, but no such variable is known: is RELOAD meant?"' in err
 
 
 @pytest.mark.parametrize("argv", [[], ["settings"]])
@@ -133,9 +133,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr() == (f"pyrtr {version('pyrtr')}\n", "")
 
 
-@pytest.mark.parametrize(
-    "argv", [["serve"], ["--port", "5"], ["settings", "now"], ["--version", "--help"], ["-v"], [""], ["\x1b[2J\n"]]
-)
+@pytest.mark.parametrize("argv", [["serve"], ["--port", "5"], ["--version", "--help"], ["-v"], [""], ["\x1b[2J\n"]])
 def test_other_arguments_are_refused(served: list[Settings], capsys: pytest.CaptureFixture[str], argv: list[str]):
     assert main(argv) == 2
     assert served == []

@@ -10,7 +10,6 @@ import pytest
 
 from pyrtr.__main__ import main
 from pyrtr.cli.check import check
-from pyrtr.cli.usage import USAGE
 
 NOW = 1_795_428_000.0  # 2026-11-23T10:00:00Z
 FIXTURES = Path(__file__).parents[3] / "shared" / "data" / "real" / "fixtures"
@@ -145,11 +144,20 @@ def test_what_a_file_says_cannot_break_the_lines(capsys):
     assert lines[1].startswith(r"  \u009b2J: is not known")
 
 
-@pytest.mark.parametrize("argv", [[], ["--help"], ["file", "-"]])
+@pytest.mark.parametrize("argv", [[], ["-x"], ["file", "--none"]])
 def test_without_files_or_with_options_it_says_how_it_is_called(capsys, argv):
     assert main(["check", *argv]) == 2
     out, err = capsys.readouterr()
-    assert (out, err.splitlines()[1]) == ("", USAGE)
+    assert (out, err.splitlines()[1]) == ("", "usage: pyrtr check [-h] [--json] FILE [FILE ...]")
+
+
+def test_the_same_as_json(capsys):
+    Path("good").write_text(data(ROA))
+    Path("a\nb").write_text("nothing")
+    assert main(["check", "--json", "good", "a\nb"]) == 1
+    good, bad = json.loads(capsys.readouterr().out)["files"]
+    assert (good["file"], good["good"], good["details"][0]) == ("good", True, "1 VRPs, 0 router keys, 0 ASPAs")
+    assert (bad["file"], bad["good"], len(bad["details"])) == (r"a\nb", False, 1)
 
 
 def test_the_command_line_checks_at_the_time_of_the_clock(capsys):

@@ -1,31 +1,27 @@
-"""Metrics: their names, what they count, and that their documentation is complete."""
+"""Metrics: their names, and what they count. That their documentation is complete `tests/monitoring` sees to."""
 
 from __future__ import annotations
 
-import re
+import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
+from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from tests.examples import NASTY, aspa, key, vrp
+from tests.examples import aspa, key, vrp
 from tests.unit.web.world import FIRST_SERIAL, PUBLISHED_AT, SESSION_IDS, World, published, world
 
-from pyrtr.compiler.place import Place
 from pyrtr.compiler.status import SourceStatus
-from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version, render
+from pyrtr.histogram import Histogram
+from pyrtr.metrics import MAX_ANCHORS, RouterSums, largest, program_version
+from pyrtr.payload.delta import difference
 from pyrtr.payload.table import PayloadTable
-from pyrtr.server.connection import Transport
-from pyrtr.server.doors import Doors
-from pyrtr.server.refusals import Reason
+from pyrtr.pulse import INTERVAL_S
+from pyrtr.session.actions import Parting
 from pyrtr.settings import Settings
 from pyrtr.sources.base import SourceReport
-from pyrtr.store.database import ShareRecord
 from pyrtr.wire.enums import ErrorCode, PduType, Version
 from pyrtr.wire.pdu import ErrorReport, ResetQuery, SerialQuery
 
@@ -65,7 +61,7 @@ def samples(text: str) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]],
             yield (sample.name, frozenset(sample.labels.items())), sample.value
 
 
-def value(found: Samples, name: str, **labels: str) -> float:
+def value(found: Samples, name: str, /, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
@@ -215,15 +211,18 @@ async def test_the_process_and_the_build():
     ],
 )
 async def test_formats(accept, content_type):
-    async with world(published(*TABLES)) as running:
-        status = running.context.loader.status
-        loaded(status)
+    async with world(published(*TABLES), Settings(router_metrics=True)) as running:
+        await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        loaded(running.context.loader.status)
         reply = await running.client.get("/metrics", headers={"accept": accept})
     assert reply.status_code == 200
     assert reply.headers["content-type"].startswith(content_type)
     parse = parse_openmetrics if "openmetrics" in content_type else parse_text
     names = [sample.name for family in parse(reply.text) for sample in family.samples]
-    assert {"clients", "rpki_v0_serial_total", "pyrtr_build_info", "pyrtr_source_vrps"} <= set(names)
+    assert {"clients", "rpki_v0_serial_total", "pyrtr_build_info", "pyrtr_source_vrps", "pyrtr_router_info"} <= set(
+        names
+    )
+    assert not any(name.endswith("_created") for name in names)
 
 
 def test_anchors_beyond_number():
@@ -249,46 +248,155 @@ async def test_more_routers_than_one_slice(monkeypatch):
 async def test_sums_are_their_own():
     """Counting must not touch what the registry counts."""
     async with world(published(*TABLES)) as running:
-        totals = Counter({("queries", "reset"): 1})
+        totals = running.context.registry.totals = Counter({("queries", "reset"): 1})
         await running.router(ResetQuery(), until=PduType.END_OF_DATA)
-        sums = RouterSums(totals)
+        sums = RouterSums(running.context.registry, PUBLISHED_AT)
         sums.add(running.context.registry.connections)
         assert sums.counts["queries", "reset"] == 2
         assert totals == {("queries", "reset"): 1}
 
 
-async def test_every_metric_is_documented_with_its_type_and_labels():
-    async with world(published(PayloadTable.of(), PayloadTable.of(NASTY))) as running:
-        status = running.context.loader.status
-        status.last_attempt = status.last_success = PUBLISHED_AT
-        loaded(status)
-        (place,) = running.context.loader.places
-        assert isinstance(place, Place)
-        place.share = ShareRecord("", "", b"", {}, FOUND)
-        place.feed.details = lambda: {"http_status": 304}  # type: ignore[method-assign]
-        running.context.loader.slurm.status.filtered = running.context.loader.slurm.status.added = {"file": {"vrps": 1}}
-        running.context.registry.refusals.refuse(Transport.TLS, Reason.EXPIRED, "192.0.2.1:1")
-        doors = cast("Doors", SimpleNamespace(certificate_expires_at=PUBLISHED_AT))
-        text = render(replace(running.context, doors=doors), RouterSums({}), "")[0].decode()
-    exposed = {}
-    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
-        labels = {label for sample, found in samples_with_labels(text) if sample == name for label in found}
-        exposed[name] = (kind, labels)
-    documented: dict[str, tuple[str, set[str]]] = {}
-    for line in (Path(__file__).parents[2] / "docs" / "metrics.md").read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 4 and cells[0].startswith("`"):
-            labels = {part.strip().split("`")[1] for part in label_parts(cells[2])}
-            documented |= dict.fromkeys(re.findall("`([^`]+)`", cells[0]), (cells[1], labels))
-    assert documented == exposed
+async def test_what_routers_hold():
+    async with world(published(*TABLES)) as running:
+        await running.router()
+        for _ in range(3):
+            await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        await until(lambda: sum(each.synced_at is not None for each in running.context.registry.connections), 3)
+        running.context.publisher.publish(published(*TABLES, TABLES[0]))
+        behind, lagging, current = (each for each in running.context.registry.connections if each.synced_at is not None)
+        assert behind.synced_at is not None
+        lagging.synced_at = behind.synced_at - 3601
+        current.session.held = running.context.publisher.current.state(Version.V1)
+        found = await scrape(running)
+    for sync, count in (("none", 1), ("current", 1), ("behind", 1), ("lagging", 1)):
+        assert value(found, "pyrtr_sync_routers", sync=sync) == count
+    assert value(found, "pyrtr_sync_duration_seconds_count", kind="full") == 3
+    assert value(found, "pyrtr_sync_duration_seconds_bucket", kind="full", le="+Inf") == 3
+    assert value(found, "pyrtr_sync_duration_seconds_sum", kind="full") > 0
 
 
-def label_parts(cell: str) -> list[str]:
-    """The labels of a cell such as "`a`: `x`, `y`; `b`" or "`a`, `b`"."""
-    parts = cell.split(";") if ":" in cell else cell.split(",")
-    return [part for part in parts if part.strip()]
+async def until(count: Callable[[], int], wanted: int) -> None:
+    """A router has its answer a moment before we have done with it."""
+    async with asyncio.timeout(10):
+        while count() < wanted:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
 
 
-def samples_with_labels(text: str) -> Iterator[tuple[str, set[str]]]:
-    for (name, labels), _ in samples(text):
-        yield name, {label for label, _ in labels}
+async def test_why_routers_left():
+    async with world(published(*TABLES)) as running:
+        await running.router(ResetQuery(), SerialQuery(1, 1), until=PduType.ERROR_REPORT)
+        await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        for writer in running.routers:
+            writer.close()
+        partings = running.context.registry.partings
+        await until(partings.total, 2)
+        found = await scrape(running)
+    reasons = {dict(labels)["reason"]: count for (name, labels), count in found.items() if "disconnects" in name}
+    assert reasons == dict.fromkeys(Parting, 0.0) | {"protocol_error": 1, "router_closed": 1}
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+async def test_each_router_only_where_that_is_asked_for(is_wanted):
+    async with world(published(*TABLES), Settings(router_metrics=is_wanted)) as running:
+        address = await running.router(ResetQuery(), until=PduType.END_OF_DATA)
+        host, _, port = address.rpartition(":")
+        connection = running.connection(address)
+        assert connection is not None
+        await until(lambda: int(connection.synced_at is not None), 1)
+        connection.session.error_received = ErrorReport(4711, b"", "")
+        found = await scrape(running)
+    names = {name for name, labels in found if ("router", host) in labels}
+    assert bool(names) is is_wanted
+    if is_wanted:
+        who = {"router": host, "port": port}
+        assert value(found, "pyrtr_router_info", **who, transport="tcp", version="V1") == 1
+        assert value(found, "pyrtr_router_serial", **who) == FIRST_SERIAL + 1
+        assert value(found, "pyrtr_router_behind_seconds", **who) == 0
+        assert value(found, "pyrtr_router_queries_total", **who, kind="reset") == 1
+        assert value(found, "pyrtr_router_last_error_info", **who, code="4711", name="unassigned") == 1
+
+
+async def test_changes():
+    delta = difference(*TABLES)
+    other = difference(TABLES[1], PayloadTable.of([aspa(64496, 64498)]))
+    async with world(published(*TABLES)) as running:
+        for change in (delta, other):
+            running.context.loader.status.changed(change)
+        found = await scrape(running)
+    changes = {
+        (labels["action"], labels["kind"]): count
+        for labels, count in ((dict(labels), count) for (name, labels), count in found.items() if "changes" in name)
+        if count
+    }
+    came = {("announce", "ipv6"), ("announce", "router_keys"), ("announce", "aspas")}
+    went = {("withdraw", "ipv4"), ("withdraw", "ipv6"), ("withdraw", "router_keys"), ("replace", "aspas")}
+    assert changes == dict.fromkeys(came | went, 1.0)
+
+
+async def test_the_state_folder_and_its_disk(tmp_path):
+    (tmp_path / "damaged").mkdir()
+    for name in ("table-1", "damaged/table-0"):
+        (tmp_path / name).write_bytes(bytes(1000))
+    async with world(published(), Settings(state=tmp_path)) as running:
+        found = await scrape(running)
+        running.context.loader.status.state_error = "no room"
+        broken = await scrape(running)
+    assert value(found, "pyrtr_state_bytes") == 2000
+    assert 0 < value(found, "pyrtr_state_free_bytes") < value(found, "pyrtr_state_filesystem_bytes")
+    assert (value(found, "pyrtr_state_kept"), value(broken, "pyrtr_state_kept")) == (1, 0)
+    async with world(published(), Settings(state=None)) as running:
+        assert not any(name.startswith("pyrtr_state") for name, _ in await scrape(running))
+
+
+async def test_processes_that_it_has_started():
+    async with world(published()) as running:
+        before = await scrape(running)
+        child = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+        found = await scrape(running)
+        child.kill()
+        await child.wait()
+    assert value(found, "pyrtr_child_processes") == value(before, "pyrtr_child_processes") + 1
+    assert value(found, "pyrtr_child_memory_bytes") > value(before, "pyrtr_child_memory_bytes")
+
+
+async def test_the_event_loop_is_late():
+    async with world(published()) as running:
+        pulse = running.context.pulse
+        beating = asyncio.create_task(pulse.run())
+        await asyncio.sleep(0)
+        time.sleep(INTERVAL_S + 0.06)  # noqa: ASYNC251 - it holds up the loop
+        await until(lambda: int(pulse.lags.sum > 0), 1)
+        beating.cancel()
+        found = await scrape(running)
+    assert value(found, "pyrtr_event_loop_lag_seconds_count") == 1
+    assert value(found, "pyrtr_event_loop_lag_seconds_bucket", le="0.05") == 0
+    assert value(found, "pyrtr_event_loop_lag_seconds_sum") >= 0.06
+
+
+def test_histograms():
+    histogram = Histogram((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 7.0):
+        histogram.observe(seconds)
+    assert histogram.buckets() == [("0.1", 2), ("1.0", 3), ("+Inf", 4)]
+    assert histogram.sum == pytest.approx(7.65)
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "is_compressed"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("gzip;q=0.001", True),
+        ("identity", False),
+        ("x-gzip", False),
+        ("", False),
+    ],
+)
+async def test_compression(accept_encoding, is_compressed):
+    async with world(published(*TABLES)) as running:
+        reply = await running.client.get("/metrics", headers={"accept-encoding": accept_encoding})
+    assert (reply.headers.get("content-encoding") == "gzip") is is_compressed
+    assert "accept-encoding" in reply.headers["vary"]
+    assert "pyrtr_healthy 1.0" in reply.text

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pyrtr.errors import PyrtrError, SettingsError
 from pyrtr.logs import LogFormat, LogLevel
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Farewell, Merge, Settings
+from pyrtr.settings import VARIABLES, Farewell, Merge, Settings
 from pyrtr.sources.base import kinds, schemes
 from pyrtr.sources.location import Location
 from pyrtr.syntax import VersionCap
@@ -42,12 +42,15 @@ DEFAULTS = {
     "MIN_VERSION": "0",
     "MAX_VERSION": "2",
     "HISTORY": "1000",
+    "HISTORY_DAYS": "30",
     "INITIAL_SERIAL": "random",
     "FAREWELL": "restart",
     "MAX_AGE": "86400",
     "ON_STALE": "hold",
     "MAX_SHRINK": "20",
     "HOLD": "21600",
+    "FLEET": "-",
+    "FLEET_NAME": "pyrtr",
     "TLS_PORT": "False",
     "SSH_PORT": "False",
     "TLS_CERT": "-",
@@ -61,6 +64,7 @@ DEFAULTS = {
     "ALLOW": "all",
     "VERSION_CAPS": "-",
     "MAX_ROUTERS": "20000",
+    "ROUTER_METRICS": "False",
     "TCP_MD5": "-",
     "HTTP_TLS_CERT": "-",
     "HTTP_TLS_KEY": "-",
@@ -109,6 +113,9 @@ ACCEPTED = [
     ("MAX_VERSION", "0", 0),
     ("HISTORY", "0", 0),
     ("HISTORY", "1000000", 1_000_000),
+    ("HISTORY_DAYS", "1", 1),
+    ("HISTORY_DAYS", "3650", 3650),
+    ("HISTORY_DAYS", "no", None),
     ("INITIAL_SERIAL", "0", 0),
     ("INITIAL_SERIAL", "4294967295", 4294967295),
     ("INITIAL_SERIAL", "Random", None),
@@ -185,6 +192,8 @@ REFUSED = [
     ("MIN_VERSION", "3"),
     ("MAX_VERSION", "3"),
     ("HISTORY", "1000001"),
+    ("HISTORY_DAYS", "0"),
+    ("HISTORY_DAYS", "3651"),
     ("INITIAL_SERIAL", "4294967296"),
     ("INITIAL_SERIAL", "False"),
     ("FAREWELL", "goodbye"),
@@ -410,21 +419,10 @@ def test_state_follows_the_service_manager(environ: dict[str, str], state: Path 
     assert Settings.load(environ)[0].state == state
 
 
-@pytest.mark.parametrize("name", [*VARIABLES, *NOT_YET_KNOWN, "RELAOD"])
+@pytest.mark.parametrize("name", [*VARIABLES, "RELAOD"])
 @pytest.mark.parametrize("empty", ["", " ", "\t\n"])
 def test_empty_is_not_set(name: str, empty: str):
     assert Settings.load({name: empty}) == (Settings(), [])
-
-
-@pytest.mark.parametrize("name", NOT_YET_KNOWN)
-def test_what_this_release_does_not_know_yet_is_said(name: str):
-    settings, warnings = Settings.load({name: "x"})
-    assert settings == Settings()
-    assert warnings == [f"{name} is set, but this release does not know it: it has no effect"]
-
-
-def test_a_variable_is_known_or_not_yet_known():
-    assert not VARIABLES.keys() & set(NOT_YET_KNOWN)
 
 
 @pytest.mark.parametrize(("name", "near"), SLIPS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyrtr.cli.output import print_problems, print_result
-from pyrtr.cli.usage import USAGE
+from pyrtr.cli.output import print_json, print_result
 from pyrtr.errors import SourceError
 from pyrtr.logs import printable
 from pyrtr.payload.slurm import SlurmFile, conflicts
@@ -21,32 +23,62 @@ if TYPE_CHECKING:
 _UNITS = ((2 * 86_400, 86_400, "days"), (2 * 3600, 3600, "hours"), (120, 60, "minutes"))
 
 
-def check(paths: Sequence[str], *, now: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one file can be used, and what there is to say of it."""
+
+    file: str
+    is_good: bool
+    details: tuple[str, ...]
+
+
+def run(options: Namespace, _environ: Mapping[str, str]) -> int:
+    """Check the files now; returns the exit status."""
+    return check(options.files, now=time.time(), as_json=options.json)
+
+
+def check(paths: Sequence[str], *, now: float, as_json: bool = False) -> int:
     """Print a verdict on each file at Unix time `now`, and on the SLURM files together; returns the exit status."""
-    if not paths or any(path.startswith("-") for path in paths):
-        print_problems(["pyrtr check: name the files to check (./-name for one that begins with a hyphen)", USAGE])
-        return 2
-    lines: list[str] = []
+    verdicts: list[Verdict] = []
     slurm_files: list[SlurmFile] = []
-    is_good = True
     for path in paths:
         try:
             fetched = fetch(Path(path))
             if slurm.is_slurm(fetched.body):
                 slurm_files.append(slurm.parse(path, fetched.body))
-                details = list(_of_slurm(slurm_files[-1]))
+                details = tuple(_of_slurm(slurm_files[-1]))
             else:
-                details = list(_of_data(fetched, now))
+                details = tuple(_of_data(fetched, now))
         except SourceError as error:
-            is_good = False
-            lines += [f"{path}: refused", f"  {str(error).removeprefix(f'{path}: ')}"]
+            verdicts.append(Verdict(path, False, (str(error).removeprefix(f"{path}: "),)))
         else:
-            lines += [f"{path}: OK", *(f"  {detail}" for detail in details)]
-    if found := conflicts(slurm_files):
-        is_good = False
-        lines += ["SLURM files: refused, for they conflict", *(f"  {conflict}" for conflict in found)]
-    status = print_result("\n".join(map(printable, lines)))
+            verdicts.append(Verdict(path, True, details))
+    found = [*map(str, conflicts(slurm_files))]
+    is_good = not found and all(verdict.is_good for verdict in verdicts)
+    status = _print_json(verdicts, found, is_good) if as_json else _print(verdicts, found)
     return status if is_good else 1
+
+
+def _print(verdicts: Sequence[Verdict], found: Sequence[str]) -> int:
+    lines: list[str] = []
+    for verdict in verdicts:
+        lines += [f"{verdict.file}: {'OK' if verdict.is_good else 'refused'}"]
+        lines += [f"  {detail}" for detail in verdict.details]
+    if found:
+        lines += ["SLURM files: refused, for they conflict", *(f"  {conflict}" for conflict in found)]
+    return print_result("\n".join(map(printable, lines)))
+
+
+def _print_json(verdicts: Sequence[Verdict], found: Sequence[str], is_good: bool) -> int:
+    files = [
+        {
+            "file": printable(verdict.file),
+            "good": verdict.is_good,
+            "details": [printable(detail) for detail in verdict.details],
+        }
+        for verdict in verdicts
+    ]
+    return print_json({"good": is_good, "files": files, "slurm_conflicts": [printable(text) for text in found]})
 
 
 def _of_slurm(file: SlurmFile) -> Iterator[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import getpass
 import sys
+from argparse import Namespace
+from collections.abc import Mapping
 
 from pyrtr.cli.output import print_problems, print_result
 from pyrtr.server.passwords import hash_password
 
 
-def print_password_line(user: str) -> int:
+def run(options: Namespace, _environ: Mapping[str, str]) -> int:
     """Ask for a password, on the terminal or as one line of stdin, and print USER:HASH; returns the exit status."""
+    user = options.user
     if not user or ":" in user or user.startswith("#") or not user.isprintable():
         print_problems([f"pyrtr: {user!r} is no name of a user: expected printable characters without a colon"])
         return 2

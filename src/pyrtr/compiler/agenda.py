@@ -62,6 +62,7 @@ class Agenda:
         awaits_first_look: whether stale data of the last run is left alone until the source was looked at.
         held_since: when a load was first held back; None while none is.
         failure_count: looks in a row that came to nothing.
+        is_off_duty: whether all of this is another replica's to do.
         random: a number from 0 to below 1, any of them as likely as another.
     """
 
@@ -74,6 +75,7 @@ class Agenda:
     awaits_first_look: bool = False
     held_since: float | None = None
     failure_count: int = 0
+    is_off_duty: bool = False
     random: Callable[[], float] = random.random
     _expired_at: float = field(default=-math.inf)
 
@@ -98,7 +100,7 @@ class Agenda:
         moments = [at for at, _ in self._entries()]
         if self.built_at is not None and not self.is_stale(now):
             moments.append(self.built_at + self.max_age_s)
-        return min(max(0.0, min(moments) - now), MAX_PAUSE_S)
+        return min(max(0.0, min(moments, default=math.inf) - now), MAX_PAUSE_S)
 
     def clock_read(self, now: float) -> None:
         """The clock may have been set back: nothing waits longer than it was meant to."""
@@ -126,6 +128,8 @@ class Agenda:
         self._expired_at = now + FIRST_RETRY_S if has_failed else now
 
     def _entries(self) -> list[tuple[float, Task]]:
+        if self.is_off_duty:
+            return []
         entries = [
             (max(self.next_expiry, self._expired_at + EXPIRY_GAP_S), Task.EXPIRE),
             (self.load_at, Task.LOAD),

@@ -14,10 +14,12 @@ from pyrtr.compiler.agenda import Agenda, Policy
 from pyrtr.compiler.job import Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.place import PlaceStatus, key_of
+from pyrtr.compiler.provenance import why
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.updater import Updater
 from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.history import History, Step
+from pyrtr.payload.provenance import Origin, OriginKind
 from pyrtr.payload.serial import is_newer
 from pyrtr.payload.table import NEVER
 from pyrtr.settings import OnStale
@@ -25,6 +27,7 @@ from pyrtr.sources.base import SourceReport
 from pyrtr.sources.follow.exchange import kept_steps
 from pyrtr.sources.follow.messages import Followed, Position, Sessions, Standing
 from pyrtr.sources.pyrtr import PyrtrSource
+from pyrtr.store.archive import Story
 from pyrtr.store.sessions import SessionIds
 from pyrtr.store.state import Generation, NewPaths
 from pyrtr.store.table_file import StoredTable, read_table
@@ -78,7 +81,6 @@ class Follower(Updater):
         upstream: the other.
         ledger: where generations are committed and published.
         policy: what is done when.
-        max_steps: how many serials back a router may ask for.
         gate: called with whether routers may be served at all.
         clock: Unix time.
     """
@@ -89,7 +91,6 @@ class Follower(Updater):
         ledger: Ledger,
         policy: Policy,
         *,
-        max_steps: int,
         gate: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -97,14 +98,13 @@ class Follower(Updater):
             policy = dataclasses.replace(policy, on_stale=OnStale.CLOSE)
         super().__init__((upstream,), SlurmPlaces((), {}), ledger, Agenda(policy, load_at=math.inf), gate, clock)
         self._upstream = upstream
-        self._max_steps = max_steps
         self._tag = ""
         self._misses = 0
         self._has_moved = asyncio.Event()
 
     async def recover(self) -> None:
         """Go on from where the last run ended, if it followed the same pyRTR; where that is stale, after a look."""
-        generation = await self._recovered(self._upstream.key)
+        generation = await self._recovered()
         if generation is None:
             return
         self._adopt(generation)
@@ -161,7 +161,7 @@ class Follower(Updater):
         self._misses = 0
         now = self._clock()
         status.divergence = None
-        status.succeeded(now)
+        self._succeeded(now)
         place.succeeded(now, is_news=is_news)
         is_hasty = not is_news and not is_first and time.perf_counter() - started < IDLE_PAUSE_S
         return IDLE_PAUSE_S * random.uniform(0.5, 1.5) if is_hasty else 0.0
@@ -217,14 +217,17 @@ class Follower(Updater):
             metadata=standing.metadata,
             content=bytes.fromhex(standing.content),
             next_expiry=NEVER,
-            upstream=self._upstream.key,
+            upstream=self._ledger.upstream,
         )
-        await self._commit(generation, steps)
+        await self._commit(generation, steps, self._story(() if followed.is_whole else steps, built_at))
+        if not followed.is_whole:
+            for step in steps:
+                self.status.changed(step.delta)
         self._publish_news(generation, followed.change_count)
 
     def _history(self, before: History, steps: Sequence[Step], table_size: int) -> History:
         for step in steps:
-            before = before.followed_by(step, max_steps=self._max_steps, table_size=table_size)
+            before = before.followed_by(step, max_steps=self._ledger.max_steps, table_size=table_size)
         return before
 
     async def _take_standing(self, standing: Standing) -> bool:
@@ -239,7 +242,7 @@ class Follower(Updater):
         is_news = session_ids != current.session_ids
         has_aged = abs(built_at - current.built_at) > STORED_AGE_S or standing.metadata != current.metadata
         if is_news or has_aged:
-            await self._commit(generation, ())
+            await self._commit(generation, (), None)
         self.agenda.built_at = built_at
         self._note(generation)
         if is_news:
@@ -248,9 +251,15 @@ class Follower(Updater):
             self._ledger.refresh()
         return is_news
 
-    async def _commit(self, generation: Generation, steps: Sequence[Step]) -> None:
-        await self._ledger.commit(generation, steps, Task.LOAD)
-        self.status.storage_error = None
+    def _story(self, steps: Sequence[Step], built_at: float) -> Story:
+        """What people are told of it. What the other retains from before we asked came to be we don't know when."""
+        location = self._upstream.status.location
+        reason = why(Task.LOAD, [(location, built_at)], is_slurm_new=False, expired=0, is_proved=True)
+        return Story(reason, (location,), tuple(steps), by=Origin(OriginKind.SOURCE, location))
+
+    async def _commit(self, generation: Generation, steps: Sequence[Step], story: Story | None) -> None:
+        await self._ledger.commit(generation, steps, Task.LOAD, story)
+        self._stored()
         self._adopt(generation)
         self._upstream.status.is_used = True
         self._note(generation)
@@ -290,9 +299,6 @@ class Follower(Updater):
         self.status.divergence = f"{self.status.location}: {reason}"
         self._let_in_or_out(self._clock())
         return SourceError(self.status.divergence)
-
-    def _is_closed(self, now: float) -> bool:
-        return self.status.divergence is not None or super()._is_closed(now)
 
     async def _missed_one(self, error: PyrtrError) -> float:
         """A look came to nothing: how long to wait until the next."""

@@ -46,6 +46,32 @@ class Input(msgspec.Struct, frozen=True):
     new_share: str
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A part of what the current table was made of.
+
+    Attributes:
+        location: what it comes from, for messages.
+        share, digest: path and digest of what was accepted from it.
+    """
+
+    location: str
+    share: str
+    digest: bytes
+
+
+class Before(msgspec.Struct, frozen=True):
+    """What the current table was made of, by which it can be told where what goes came from.
+
+    Attributes:
+        shares: what the locations gave, in their order.
+        slurm, slurm_digest: path and digest of the SLURM files that were applied; None if there were none.
+    """
+
+    shares: tuple[Held, ...] = ()
+    slurm: str | None = None
+    slurm_digest: bytes | None = None
+
+
 class Job(msgspec.Struct, frozen=True):
     """One compilation.
 
@@ -60,6 +86,7 @@ class Job(msgspec.Struct, frozen=True):
         current: path of the table that is served now, None where there is none.
         table, delta, new_slurm: paths to write the new table, the delta and the SLURM files to. The table is written in
             any case, since expiry times may have moved; the delta only if there is one (see `Report`).
+        before: what the current table was made of.
     """
 
     task: Task
@@ -73,6 +100,7 @@ class Job(msgspec.Struct, frozen=True):
     table: str
     delta: str
     new_slurm: str
+    before: Before = Before()
 
 
 class InputReport(msgspec.Struct, frozen=True):
@@ -128,6 +156,7 @@ class Report(msgspec.Struct, frozen=True):
         inputs: what became of each location, in the order of the job's.
         slurm: what became of the SLURM files; None without any.
         seconds: how long each part took.
+        expired_count: entries that the delta withdraws because they have ended.
     """
 
     change_count: int
@@ -145,3 +174,4 @@ class Report(msgspec.Struct, frozen=True):
     inputs: tuple[InputReport, ...]
     slurm: SlurmReport | None
     seconds: dict[str, float]
+    expired_count: int = 0

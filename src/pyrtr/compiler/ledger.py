@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import secrets
 from collections.abc import Sequence
 
+from pyrtr.errors import StoreError
+from pyrtr.logs import get_logger
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.serial import SERIAL_MODULUS, next_serial
 from pyrtr.server.publisher import Published, Publisher
+from pyrtr.store.archive import Story
 from pyrtr.store.sessions import new_session_ids, restarted
 from pyrtr.store.state import Generation, Store
+from pyrtr.store.table_file import read_table, write_table
 
 
 class Ledger:
@@ -22,19 +27,24 @@ class Ledger:
         publisher: where they are published.
         max_steps: how many serials back a router may ask for.
         initial_serial: the first serial of a new state; None for a random one.
+        upstream: whose sessions and serials these are to be: the pyRTR that is followed, or the fleet that we are of.
+            Empty for our own.
 
     Attributes:
-        store: as given.
+        store, max_steps, upstream: as given.
         current: the last one; None before the first.
         is_silent: whether what is committed is not published yet.
     """
 
-    def __init__(self, store: Store, publisher: Publisher, *, max_steps: int, initial_serial: int | None) -> None:
+    def __init__(
+        self, store: Store, publisher: Publisher, *, max_steps: int, initial_serial: int | None, upstream: str = ""
+    ) -> None:
         self.store = store
+        self.upstream = upstream
         self.current: Generation | None = None
         self.is_silent = False
         self._publisher = publisher
-        self._max_steps = max_steps
+        self.max_steps = max_steps
         self._initial_serial = initial_serial
 
     @property
@@ -42,16 +52,19 @@ class Ledger:
         """Whether there is anything that routers are served."""
         return self._publisher.current.is_ready
 
-    async def recover(self, upstream: str = "") -> Generation | None:
+    @property
+    def continues(self) -> bool:
+        """Whether the sessions and serials of the current one go on."""
+        return self.current is not None and self.current.upstream == self.upstream
+
+    async def recover(self) -> Generation | None:
         """Go on from where the last run ended, with a session id of version 0 of this one (see `store.sessions`).
 
-        The sessions of another pyRTR stay as they are. Nothing is published by this.
-
-        Args:
-            upstream: the pyRTR that is followed now. What another one, or a source of our own, left is left alone then.
+        Sessions that are not our own stay as they are, and where they are to be an upstream's, what another one or a
+        source of our own left is left alone. Nothing is published by this.
         """
         found = self.store.recovered
-        if upstream and found is not None and found.upstream != upstream:
+        if self.upstream and found is not None and found.upstream != self.upstream:
             return None
         self.current = found
         if found is not None and not found.upstream:
@@ -67,7 +80,8 @@ class Ledger:
             is_changed: whether its payload is another one.
         """
         current = self.current
-        if current is None or current.upstream:
+        candidate = dataclasses.replace(candidate, upstream=self.upstream)
+        if current is None or not self.continues:
             serial = secrets.randbelow(SERIAL_MODULUS) if self._initial_serial is None else self._initial_serial
             return dataclasses.replace(candidate, session_ids=new_session_ids(), serial=serial, history=History())
         kept = dataclasses.replace(candidate, session_ids=current.session_ids)
@@ -78,16 +92,18 @@ class Ledger:
         history = History()
         if step is not None:
             size = len(candidate.stored.table)
-            history = current.history.followed_by(step, max_steps=self._max_steps, table_size=size)
+            history = current.history.followed_by(step, max_steps=self.max_steps, table_size=size)
         return dataclasses.replace(kept, serial=next_serial(current.serial), history=history)
 
-    async def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
-        """Store it, and only then take it for the current one.
+    async def commit(
+        self, generation: Generation, steps: Sequence[Step], cause: str, story: Story | None = None
+    ) -> None:
+        """Store it (see `Store.commit`), and only then take it for the current one.
 
         Raises:
             StoreError: it can't be stored; what was current is.
         """
-        await asyncio.to_thread(self.store.commit, generation, steps, cause)
+        await asyncio.to_thread(self.store.commit, generation, steps, cause, story)
         self.current = generation
 
     def publish(self) -> None:
@@ -103,6 +119,8 @@ class Ledger:
                 serial=current.serial,
                 table=current.stored.table,
                 content=current.content,
+                path=current.table_path,
+                digest=current.stored.digest,
                 history=current.history,
                 published_at=current.published_at,
                 metadata=current.metadata,
@@ -113,6 +131,22 @@ class Ledger:
     def refresh(self) -> None:
         """The current one tells routers nothing new: exchange what lies behind it without waking them."""
         assert self.current is not None
+        current = self.current
         self._publisher.current = dataclasses.replace(
-            self._publisher.current, table=self.current.stored.table, metadata=self.current.metadata
+            self._publisher.current,
+            table=current.stored.table,
+            path=current.table_path,
+            digest=current.stored.digest,
+            metadata=current.metadata,
         )
+
+    def mend_table(self) -> None:
+        """Write the current one's table file again if it is damaged or gone: what we hold of it is whole."""
+        if self.current is None:
+            return
+        try:
+            read_table(self.current.table_path)
+        except StoreError as error:
+            get_logger().error("table file written again", reason=str(error))
+            with contextlib.suppress(StoreError):
+                write_table(self.current.table_path, self.current.stored.table, self.current.stored.facts)

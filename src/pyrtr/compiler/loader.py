@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -15,14 +16,16 @@ from pyrtr.compiler.job import Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.look import Attempt, Looks
 from pyrtr.compiler.place import Place, combined
+from pyrtr.compiler.provenance import why
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import Held
 from pyrtr.compiler.updater import Updater
-from pyrtr.errors import SourceError, StoreError
+from pyrtr.errors import PyrtrError, SourceError, StoreError
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.table import count_by_anchor
 from pyrtr.settings import Merge
 from pyrtr.sources.fetch.feed import settled
+from pyrtr.store.archive import Story
 from pyrtr.store.database import ShareRecord, SlurmRecord
 from pyrtr.store.state import Generation
 from pyrtr.store.table_file import read_delta, read_table
@@ -67,7 +70,7 @@ class Loader(Updater):
         """An operator accepts the load that is held back; returns what that means, in words."""
         held = self.status.held
         if held is None:
-            return "nothing is held back"
+            return super().accept()
         self._accepted = held.losses
         self.trigger()
         return f"accepted: the load that {'; '.join(held.reasons)}"
@@ -82,14 +85,9 @@ class Loader(Updater):
         generation = await self._recovered()
         if generation is None:
             return
-        shares = {share.key: share for share in generation.shares}
-        for place in self.places:
-            place.accepted(shares.get(place.key))
-            place.used(is_used=place.key in shares)
-        await self._show(generation)
-        self._adopt(generation)
+        await self._resume(generation)
         now = self._clock()
-        is_unfiltered = bool(self.slurm) and generation.slurm is None
+        is_unfiltered = self._is_unfiltered(generation)
         self._ledger.is_silent = is_unfiltered or self.agenda.is_stale(now)
         if self.agenda.next_expiry <= now and not is_unfiltered:
             await self._do(Task.EXPIRE)
@@ -98,6 +96,20 @@ class Loader(Updater):
         if not self._ledger.is_published:
             self._publish()
         self._note_recovered(self._ledger.current or generation)
+
+    async def _resume(self, generation: Generation) -> None:
+        """Take up what the last run left."""
+        shares = {share.key: share for share in generation.shares}
+        for place in self.places:
+            place.accepted(shares.get(place.key))
+            place.used(is_used=place.key in shares)
+        await self._show(generation)
+        self._adopt(generation)
+
+    def _is_unfiltered(self, generation: Generation) -> bool:
+        """Whether SLURM files are wanted that were not applied to it; all replicas of a fleet want the same."""
+        is_of_fleet = bool(self._ledger.upstream) and generation.upstream == self._ledger.upstream
+        return bool(self.slurm) and generation.slurm is None and not is_of_fleet
 
     async def _show(self, generation: Generation) -> None:
         """What an operator is told of what was accepted in the last run."""
@@ -189,7 +201,7 @@ class Loader(Updater):
         finally:
             self.agenda.awaits_first_look = False
             self._end_silence(self._clock())
-        self.status.succeeded(now)
+        self._succeeded(now)
         self.agenda.loaded(now)
 
     # Judging
@@ -198,7 +210,8 @@ class Loader(Updater):
         """Accept what a look brought, hold it back, or withdraw everything; whether that could be done."""
         report = attempt.report
         if report is None:
-            self._release()  # what was held back is not there any more
+            self._withdraw_objections()
+            self._release()
             self._confirm()
             self._log.debug("source not modified", source=self.status.location)
             return True
@@ -234,9 +247,10 @@ class Loader(Updater):
     def _hold_back(self, report: Report, now: float) -> bool:
         """Let the load wait for an operator's word if it has to (see `guard`); returns whether it does."""
         policy, held, losses = self.agenda.policy, self.status.held, report.losses
-        if self._ledger.current is not None and self.slurm and self._ledger.current.slurm is None:
+        if self._ledger.current is not None and self._is_unfiltered(self._ledger.current):
             return False  # nothing is served before SLURM files are applied for the first time: nothing can be kept
         if losses is None or not (objected := objections(losses, policy.max_shrink)):
+            self._withdraw_objections()
             return False
         reasons = tuple(objected.values())
         if self._accepted is not None and not is_worse(losses, self._accepted, policy.max_shrink):
@@ -253,6 +267,11 @@ class Loader(Updater):
         self.agenda.held_since = since
         self._log.error("load held back", reasons=reasons, accepted_in_s=round(since + policy.hold_s - now))
         return True
+
+    def _withdraw_objections(self) -> None:
+        """What was held back, if anything, is not there any more."""
+        if self.status.held is not None:
+            self._log.info("held load is gone", reasons=self.status.held.reasons)
 
     def _release(self) -> None:
         """Nothing is held back any more; not before it is stored, since neither HOLD nor the word is to begin anew."""
@@ -279,19 +298,23 @@ class Loader(Updater):
             await self._accept(task, msgspec.structs.replace(report, built_at=built_at), None, now)
         except (SourceError, StoreError) as error:
             self.agenda.expired(self._clock(), has_failed=True)
-            await asyncio.to_thread(self._ledger.store.discard_new)
-            self.status.expiry_error = str(error)
-            if isinstance(error, StoreError):
-                self.status.storage_error = str(error)
-            self._log.error("payload can't be taken away", task=task, reason=str(error))
+            await self._kept(task, error)
             return False
         if any(part.is_used for part in parts.values()):
             for place, part in parts.items():
-                place.used(is_used=part.is_used)
+                self._use(place, is_used=part.is_used)
             self.slurm.status.applied(report.slurm)
         self.status.expiry_error = None
         self.agenda.expired(self._clock(), has_failed=False)
         return True
+
+    async def _kept(self, task: Task, error: PyrtrError) -> None:
+        """What should have been taken away could not be."""
+        await asyncio.to_thread(self._ledger.store.discard_new)
+        self.status.expiry_error = str(error)
+        if isinstance(error, StoreError):
+            self.status.storage_error = str(error)
+        self._log.error("payload can't be taken away", task=task, reason=str(error))
 
     async def _accept(self, task: Task, report: Report, attempt: Attempt | None, now: float) -> None:
         """Commit what was compiled, and then publish it."""
@@ -300,10 +323,9 @@ class Loader(Updater):
         stored = await asyncio.to_thread(read_table, paths.table)
         if stored.digest != report.digest:
             raise StoreError(f"{paths.table} is not what was written")
-        is_own = current is not None and not current.upstream
-        is_changed = not is_own or report.change_count > 0 or not report.is_proved
+        is_changed = not ledger.continues or report.change_count > 0 or not report.is_proved
         step = None
-        if current is not None and is_own and report.has_delta:
+        if current is not None and ledger.continues and report.has_delta:
             step = Step(current.serial, await asyncio.to_thread(read_delta, paths.delta), current.content)
         shares = () if current is None else current.shares
         slurm = None if current is None else current.slurm
@@ -333,8 +355,12 @@ class Loader(Updater):
             oversized_aspas=oversized_aspas,
         )
         generation = ledger.following(candidate, step, is_changed=is_changed)
-        await ledger.commit(generation, () if step is None else (step,), task)
-        self.status.storage_error = None
+        steps = () if step is None else (step,)
+        story = self._story(task, report, attempt, slurm) if is_changed else None
+        if story is not None and step is not None:
+            story = dataclasses.replace(story, steps=steps, delta=paths.delta)
+        await ledger.commit(generation, steps, task, story)
+        self._stored()
         self._adopt(generation)
         if not report.is_proved:
             self.status.unproved_count += 1
@@ -343,6 +369,8 @@ class Loader(Updater):
             self._took(attempt, report, shares)
         if is_changed or not ledger.is_published:
             self.status.generation_counts[task] += 1
+            if step is not None:
+                self.status.changed(step.delta)
             self._publish()
             self._log.info(
                 "published", cause=task, serial=generation.serial, changes=report.change_count, **report.counts
@@ -350,6 +378,16 @@ class Loader(Updater):
         else:
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
+
+    def _story(self, task: Task, report: Report, attempt: Attempt | None, slurm: SlurmRecord | None) -> Story:
+        """What people are told of it."""
+        current, news = self._ledger.current, []
+        for place, part in {} if attempt is None else attempt.parts.items():
+            if part.source is not None:
+                news.append((place.status.location, part.source.built_at))
+        is_slurm_new = current is not None and _identity(current.slurm) != _identity(slurm)
+        reason = why(task, news, is_slurm_new=is_slurm_new, expired=report.expired_count, is_proved=report.is_proved)
+        return Story(reason, tuple(location for location, _ in news))
 
     def _next_shares(self, attempt: Attempt) -> tuple[ShareRecord, ...]:
         paths = self._ledger.store.new_paths()
@@ -377,20 +415,40 @@ class Loader(Updater):
         used = attempt.used
         for place in self.places:
             place.accepted(by_key.get(place.key))
-            place.used(is_used=place.key in used)
+            self._use(place, is_used=place.key in used)
         self.status.found = combined([by_key[key].source for key in used])
         self.status.counts, self.status.vrps_by_anchor = report.counts, report.vrps_by_anchor
         self.status.oversized_aspas = report.oversized_aspas
         if attempt.slurm is not None and report.slurm is not None:
             self.slurm.status.error = report.slurm.refusal
+            if report.slurm.refusal is None:
+                slurm = report.slurm
+                self._log.info("SLURM applied", filtered=_sum(slurm.filtered), added=_sum(slurm.added))
         self.slurm.status.applied(report.slurm)
+
+    def _use(self, place: Place, *, is_used: bool) -> None:
+        """Whether the payload of one location is in what is served from now on."""
+        if len(self.places) > 1 and is_used is not place.status.is_used:
+            if is_used:
+                self._log.info("location in use", source=place.status.location)
+            else:
+                self._log.warning("location left", source=place.status.location)
+        place.used(is_used=is_used)
 
     def _end_silence(self, now: float) -> None:
         """What was recovered may be published, now that the source was looked at; but nothing unfiltered."""
         current = self._ledger.current
-        if not self._ledger.is_silent or current is None or (self.slurm and current.slurm is None):
+        if not self._ledger.is_silent or current is None or self._is_unfiltered(current):
             return
         self._ledger.is_silent = False
         # If it is still stale it is all there is. What is to be withdrawn is published when it is empty.
         if current.is_withdrawn or not self.agenda.policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now):
             self._publish()
+
+
+def _sum(by_file: Mapping[str, Mapping[str, int]]) -> int:
+    return sum(sum(counts.values()) for counts in by_file.values())
+
+
+def _identity(slurm: SlurmRecord | None) -> bytes | None:
+    return None if slurm is None else slurm.identity

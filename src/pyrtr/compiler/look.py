@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyrtr.compiler import process
 from pyrtr.compiler.agenda import Policy
-from pyrtr.compiler.job import InputReport, Job, Report, Task
+from pyrtr.compiler.job import Before, Held, InputReport, Job, Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmFound, SlurmPlaces
@@ -20,7 +20,10 @@ from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
 from pyrtr.sources.location import reason_at
 from pyrtr.store.slurm_file import read_slurm
-from pyrtr.store.table_file import read_table, write_table
+from pyrtr.store.state import Generation
+
+# What a location that the settings name no more is called.
+NO_MORE_SET = "a location of before"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +159,7 @@ class Looks:
                 continue
             now, stale_at = self._clock(), self._stale_at(place, attempt)
             if len(self.places) > 1 and stale_at <= now:
-                place.failed(f"its data is stale since {now - stale_at:.0f} s")
+                self._failed(place, f"its data is stale since {now - stale_at:.0f} s")
                 stale.append((stale_at, place))
             else:
                 place.succeeded(now, attempt.found[place])
@@ -181,7 +184,7 @@ class Looks:
         except SlurmError:
             raise
         except SourceError as error:
-            place.failed(str(error))
+            self._failed(place, str(error))
             reasons.append(reason_at(place.status.location, error) if len(self.places) > 1 else str(error))
             return None
 
@@ -264,8 +267,13 @@ class Looks:
             if (refusal := refusals.get(place)) is None:
                 place.succeeded(self._clock(), found[place])
             else:
-                place.failed(refusal)
-                self._log.warning("location failed", source=place.status.location, reason=refusal)
+                self._failed(place, refusal)
+
+    def _failed(self, place: Place, reason: str) -> None:
+        """A look at one of several locations came to nothing; of the only one, the loader says so."""
+        place.failed(reason)
+        if len(self.places) > 1:
+            self._log.warning("location failed", source=place.status.location, reason=reason)
 
     async def _made(self, found: dict[Place, Found | None], slurm: SlurmFound | None) -> Attempt:
         """Have a table made of what was found, unless that can't be another one.
@@ -316,6 +324,8 @@ class Looks:
             return None
         in_force = await asyncio.to_thread(self._slurm_in_force)
         if found.identity == in_force:
+            if self.slurm.status.error is not None:
+                self._log.info("SLURM is as it was before")
             self.slurm.status.error = self._refused_slurm = None
         if in_force is None or found.identity not in (in_force, self._refused_slurm):
             return found
@@ -368,24 +378,25 @@ class Looks:
             table=str(paths.table),
             delta=str(paths.delta),
             new_slurm=str(paths.slurm),
+            before=Before() if current is None else self._before(current),
         )
         try:
             return await process.run(job)
         except StoreError:
-            await asyncio.to_thread(self._mend_table)
+            await asyncio.to_thread(self._ledger.mend_table)
             raise
 
-    def _mend_table(self) -> None:
-        """Write the current table's file again if it is damaged or gone: what we hold of it is whole."""
-        current = self._ledger.current
-        if current is None:
-            return
-        try:
-            read_table(current.table_path)
-        except StoreError as error:
-            self._log.error("table file written again", reason=str(error))
-            with contextlib.suppress(StoreError):
-                write_table(current.table_path, current.stored.table, current.stored.facts)
+    def _before(self, current: Generation) -> Before:
+        folder, slurm = self._ledger.store.path, current.slurm
+        names = {place.key: place.status.location for place in self.places}
+        return Before(
+            shares=tuple(
+                Held(names.get(share.key, NO_MORE_SET), str(folder / share.file), share.digest)
+                for share in current.shares
+            ),
+            slurm=None if slurm is None else str(folder / slurm.file),
+            slurm_digest=None if slurm is None else slurm.digest,
+        )
 
 
 async def _remove(paths: Iterable[Path]) -> None:

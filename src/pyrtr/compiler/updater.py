@@ -14,6 +14,7 @@ from pyrtr.compiler.place import PlaceStatus
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.errors import PyrtrError, StoreError
+from pyrtr.fleet.status import FleetStatus
 from pyrtr.logs import get_logger
 from pyrtr.settings import OnStale
 from pyrtr.store.database import ShareRecord
@@ -52,6 +53,7 @@ class Updater(ABC):
 
     Attributes:
         status: of the source as a whole.
+        fleet: of the replicas that serve as one; None for one that serves alone.
         agenda, places, slurm: as given.
     """
 
@@ -65,6 +67,7 @@ class Updater(ABC):
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.status = SourceStatus(", ".join(place.status.location for place in places))
+        self.fleet: FleetStatus | None = None
         self.agenda = agenda
         self.places = places
         self.slurm = slurm
@@ -72,6 +75,8 @@ class Updater(ABC):
         self._gate = gate
         self._clock = clock
         self._wanted = asyncio.Event()
+        self._was_stale = False
+        self._was_closed = False
         self._log = get_logger()
 
     def trigger(self) -> None:
@@ -80,7 +85,14 @@ class Updater(ABC):
 
     def accept(self) -> str:
         """An operator accepts the load that is held back; returns what that means, in words."""
+        self._log.info("nothing to accept")
         return "nothing is held back"
+
+    @property
+    def history_error(self) -> str | None:
+        """Why the last generation is not in the history for people; None if it is, or none is kept."""
+        archive = self._ledger.store.archive
+        return None if archive is None else archive.error
 
     @abstractmethod
     async def recover(self) -> None:
@@ -94,10 +106,14 @@ class Updater(ABC):
     async def watch(self) -> None:
         """Call `trigger` whenever a look may find something new, for ever."""
 
-    async def _recovered(self, upstream: str = "") -> Generation | None:
+    async def _recovered(self) -> Generation | None:
         """What the last run left (see `Ledger.recover`)."""
+        left = self._ledger.store.recovered
         try:
-            return await self._ledger.recover(upstream)
+            generation = await self._ledger.recover()
+            if generation is None and left is not None:
+                self._log.warning("state of another source is not used", serial=left.serial)
+            return generation
         except StoreError as error:
             self.status.storage_error = str(error)
             self._log.error("state can't be stored", reason=str(error))
@@ -118,6 +134,18 @@ class Updater(ABC):
         else:
             self._log.error("source refused", source=self.status.location, reason=reason)
 
+    def _stored(self) -> None:
+        """A generation could be stored."""
+        if self.status.storage_error is not None:
+            self._log.info("state is stored again")
+        self.status.storage_error = None
+
+    def _succeeded(self, now: float) -> None:
+        """A look came to something."""
+        if self.status.error is not None:
+            self._log.info("source is back", source=self.status.location)
+        self.status.succeeded(now)
+
     def _adopt(self, generation: Generation) -> None:
         next_expiry = generation.next_expiry
         self.agenda.next_expiry = generation.stored.facts.next_expiry if next_expiry is None else next_expiry
@@ -129,13 +157,33 @@ class Updater(ABC):
         self._let_in_or_out(self._clock())  # what is committed is published, whether the port can be had or not
         self._ledger.publish()
 
+    def _control_gate(self, now: float) -> None:
+        is_closed = self._is_closed(now)
+        self._gate(not is_closed)
+        if is_closed and not self._was_closed:
+            self._log.warning("no router is served", reason=self.status.divergence or "the data is stale")
+        elif self._was_closed and not is_closed:
+            self._log.info("routers are served again")
+        self._was_closed = is_closed
+
+    def _note_age(self, now: float) -> None:
+        agenda, is_stale = self.agenda, self.agenda.is_stale(now)
+        if is_stale and not self._was_stale:
+            self._log.warning("data is stale", max_age_s=agenda.max_age_s, on_stale=agenda.policy.on_stale)
+        elif self._was_stale and not is_stale:
+            self._log.info("data is fresh again", max_age_s=agenda.max_age_s)
+        self._was_stale = is_stale
+
     def _is_closed(self, now: float) -> bool:
         """Whether no router is served."""
+        if self.status.divergence is not None:
+            return True
         return self.agenda.policy.on_stale is OnStale.CLOSE and self.agenda.is_stale(now)
 
     def _let_in_or_out(self, now: float) -> None:
         """Control the gate beside everything else."""
+        self._note_age(now)
         try:
-            self._gate(not self._is_closed(now))
+            self._control_gate(now)
         except OSError as error:  # another program took the port while it was closed
             self._log.error("routers can't be let in again", reason=error.strerror)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from pyrtr import processes
-from pyrtr.compiler.job import Input, InputReport, Job, Report, SlurmReport, Task
-from pyrtr.compiler.pipeline import compare
+from pyrtr.compiler.job import Held, Input, InputReport, Job, Report, SlurmReport, Task
+from pyrtr.compiler.pipeline import Outcome, compare
+from pyrtr.compiler.provenance import Ingredients, Share, Version, expired_count, provenance
 from pyrtr.errors import SlurmError, SourceError, StoreError
 from pyrtr.payload.slurm import Slurmed, SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
@@ -22,6 +24,7 @@ from pyrtr.sources.records import slurm
 from pyrtr.store import columns
 from pyrtr.store.slurm_file import identity_of, read_slurm, write_slurm
 from pyrtr.store.table_file import content_digest, read_table, write_delta, write_table
+from pyrtr.threads import both
 
 
 def compile_table(job: Job) -> Report:
@@ -38,7 +41,8 @@ def compile_table(job: Job) -> Report:
     used: list[_Share] = []
     next_change, oversized, slurm_report = NEVER, 0, None
     shares = [_share(place, job.now, watch) for place in job.inputs]
-    kept = _slurm_kept(job)
+    kept = _slurm_kept(job.slurm_kept, job.slurm_kept_digest)
+    files: tuple[SlurmFile, ...] = ()
     if job.task is Task.WITHDRAW:
         table, facts = NOTHING, NO_FACTS
     elif job.task is Task.EXPIRE and current is not None and not _is_all_there(shares, kept):
@@ -48,20 +52,35 @@ def compile_table(job: Job) -> Report:
         used, next_change = _in_use(shares, job)
         table, facts, oversized = merged([(share.table, share.facts) for share in used])
         if (applied := _slurmed(job, kept, table, facts)) is not None:
-            slurmed, slurm_report = applied
+            slurmed, slurm_report, files = applied
             table, facts, oversized = slurmed.table, slurmed.facts, oversized + slurmed.oversized
     watch.lap("merge")
-    outcome = None if current is None else compare(current.table, current.facts, table, job.now)
+
+    def compared() -> tuple[Outcome | None, bytes]:
+        outcome = None if current is None else compare(current.table, current.facts, table, job.now)
+        return outcome, content_digest(table)
+
+    (outcome, content), digests = both(compared, partial(_write_shares, shares))
     watch.lap("compare")
-    if len(used) == 1 and table is used[0].table and used[0].report.digest is not None:
-        digest = used[0].report.digest
+    if len(used) == 1 and table is used[0].table and used[0] in digests:
+        digest = digests[used[0]]
         columns.link(Path(used[0].place.new_share), Path(job.table))
     else:
         digest = write_table(Path(job.table), table, facts)
     delta = outcome.delta if outcome is not None and outcome.change_count else None
-    if delta is not None:
-        write_delta(Path(job.delta), delta)
-    content = content_digest(table)
+    expired = 0
+    if delta is not None and current is not None:
+        made_of = Ingredients([Share(share.place.location, partial(getattr, share, "table")) for share in used], files)
+        found = provenance(
+            delta,
+            before=Version(current.table, current.facts, _made_of_before(job)),
+            after=Version(table, facts, made_of),
+            task=job.task,
+            now=job.now,
+        )
+        expired = expired_count(found)
+        watch.lap("provenance")
+        write_delta(Path(job.delta), delta, found)
     watch.lap("write")
     newest = max(used, key=lambda share: share.built_at, default=None)
     return Report(
@@ -77,9 +96,12 @@ def compile_table(job: Job) -> Report:
         vrps_by_anchor=count_by_anchor(facts),
         oversized_aspas=oversized,
         losses=None if outcome is None else outcome.losses,
-        inputs=tuple(msgspec.structs.replace(share.report, is_used=share in used) for share in shares),
+        inputs=tuple(
+            msgspec.structs.replace(share.report, digest=digests.get(share), is_used=share in used) for share in shares
+        ),
         slurm=slurm_report,
         seconds=watch.seconds,
+        expired_count=expired,
     )
 
 
@@ -105,7 +127,7 @@ class _Share:
         place: what was asked.
         table, facts: its payload, without what has expired; nothing where it gives nothing.
         built_at: Unix time from which its age counts.
-        report: what became of it.
+        report: what became of it, as far as it is known before anything is written.
         is_there: whether it gives anything at all, be it the empty set.
     """
 
@@ -162,10 +184,14 @@ def _found(place: Input, body: str, now: float, watch: Stopwatch) -> _Share:
         built_at = place.modified if loaded.build_time is None else loaded.build_time
         source = SourceReport(loaded.metadata, loaded.records, loaded.dropped, built_at)
         watch.lap("decode")
-    digest = write_table(Path(place.new_share), table, facts)
-    watch.lap("write")
-    report = InputReport(None, source, digest, is_used=False)
+    report = InputReport(None, source, None, is_used=False)
     return _Share(place, table, facts, source.built_at, report)
+
+
+def _write_shares(shares: list[_Share]) -> dict[_Share, bytes]:
+    """Write what was found; the digest of each file."""
+    found = (share for share in shares if share.report.source is not None)
+    return {share: write_table(Path(share.place.new_share), share.table, share.facts) for share in found}
 
 
 def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
@@ -186,16 +212,32 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
     return fresh, math.ceil(ends[0]) if len(ends) > 1 else NEVER
 
 
-def _slurm_kept(job: Job) -> tuple[SlurmFile, ...] | StoreError | None:
+def _made_of_before(job: Job) -> Ingredients:
+    """What the current table was made of, as far as that can still be read."""
+    files = _slurm_kept(job.before.slurm, job.before.slurm_digest)
+    shares = [Share(held.location, partial(_table_of, held, job.now)) for held in job.before.shares]
+    return Ingredients(shares, files if isinstance(files, tuple) else ())
+
+
+def _table_of(held: Held, now: float) -> PayloadTable:
+    """What a location gave, without what has ended since; nothing where that can't be read."""
+    try:
+        stored = read_table(Path(held.share), is_mapped=True)
+    except StoreError:
+        return NOTHING
+    return unexpired(stored.table, stored.facts, now)[0] if stored.digest == held.digest else NOTHING
+
+
+def _slurm_kept(path: str | None, digest: bytes | None) -> tuple[SlurmFile, ...] | StoreError | None:
     """The SLURM files that were accepted before, or why they can't be read; None if there are none."""
-    if job.slurm_kept is None or job.slurm_kept_digest is None:
+    if path is None or digest is None:
         return None
     try:
-        return slurm.parse_all(read_slurm(Path(job.slurm_kept), job.slurm_kept_digest))
+        return slurm.parse_all(read_slurm(Path(path), digest))
     except StoreError as error:
         return error
     except SourceError as error:  # an earlier release took what this one does not
-        return StoreError(f"{job.slurm_kept}: {error}")
+        return StoreError(f"{path}: {error}")
 
 
 def _is_all_there(shares: list[_Share], kept: object) -> bool:
@@ -205,8 +247,8 @@ def _is_all_there(shares: list[_Share], kept: object) -> bool:
 
 def _slurmed(
     job: Job, kept: tuple[SlurmFile, ...] | StoreError | None, table: PayloadTable, facts: Facts
-) -> tuple[Slurmed, SlurmReport] | None:
-    """The payload with the SLURM files that were found, or with those from before if they can't be used.
+) -> tuple[Slurmed, SlurmReport, tuple[SlurmFile, ...]] | None:
+    """The payload with the SLURM files that were found, or with those from before if they can't be used; and which.
 
     None if there are neither.
 
@@ -232,7 +274,7 @@ def _slurmed(
     if isinstance(files, StoreError):
         raise files
     applied = apply_slurm(table, facts, files)
-    return applied, SlurmReport(refusal, digest, identity, applied.filtered, applied.added)
+    return applied, SlurmReport(refusal, digest, identity, applied.filtered, applied.added), files
 
 
 def _do(job: Job) -> Report:

@@ -128,17 +128,18 @@ def apply(table: PayloadTable, delta: Delta) -> PayloadTable:
     if not keys.issuperset(delta.router_keys.withdraw) or not keys.isdisjoint(delta.router_keys.announce):
         raise DeltaError("router keys announced twice or withdrawn unknown")
     keys = (keys - set(delta.router_keys.withdraw)) | set(delta.router_keys.announce)
-    providers = _providers(table.aspas)
+    aspas = {aspa.customer_asn: aspa for aspa in table.aspas}
     for change in delta.aspas:
-        if providers.pop(change.customer_asn, ()) != change.old_provider_asns:
+        old = aspas.pop(change.customer_asn, None)
+        if (() if old is None else old.provider_asns) != change.old_provider_asns:
             raise DeltaError(f"ASPA of AS{change.customer_asn} is not what the delta changes")
         if change.new_provider_asns:
-            providers[change.customer_asn] = change.new_provider_asns
+            aspas[change.customer_asn] = Aspa(change.customer_asn, change.new_provider_asns)
     return PayloadTable(
         ipv4=_apply_rows(table.ipv4, delta.ipv4),
         ipv6=_apply_rows(table.ipv6, delta.ipv6),
         router_keys=tuple(sorted(keys, key=lambda key: key.sort_key)),
-        aspas=tuple(Aspa(customer, providers[customer]) for customer in sorted(providers)),
+        aspas=tuple(aspas[customer] for customer in sorted(aspas)),
     )
 
 

@@ -74,3 +74,8 @@ def has_host_bits(addresses: NDArray[np.uint8], lengths: NDArray[np.uint8]) -> N
     for octet in range(addresses.shape[1]):
         result |= (addresses[:, octet] & host_masks[lengths, octet]) != 0
     return result
+
+
+def asn_column(rows: Rows) -> NDArray[np.uint32]:
+    """The ASN of each row of a column."""
+    return octets(rows)[:, -4:].copy().view(">u4").reshape(-1).astype(np.uint32)

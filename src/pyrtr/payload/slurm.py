@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pyrtr.errors import PayloadError
 from pyrtr.payload.delta import contains
-from pyrtr.payload.order import Rows, address_bytes, octets, rows_of
+from pyrtr.payload.order import Rows, address_bytes, asn_column, octets, rows_of
 from pyrtr.payload.table import NEVER, Anchors, Facts, PayloadTable, Times
 from pyrtr.payload.values import MAX_PROVIDERS, VRP, Aspa, RouterKey, provider_union
 
@@ -62,6 +62,10 @@ class KeyFilter:
     def __post_init__(self) -> None:
         if self.asn is None and self.ski is None:
             raise PayloadError("a filter without asn and SKI: expected one of them, or both")
+
+    def matches(self, key: RouterKey) -> bool:
+        """Whether it removes this router key."""
+        return self.asn in (None, key.asn) and self.ski in (None, key.ski)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +229,10 @@ class _Vrps:
 
 def _slurm_vrps(vrps: _Vrps, files: Sequence[SlurmFile], anchor: int) -> tuple[_Vrps, _FileCounts]:
     counts = np.zeros((2, len(files)), np.int64)
-    asns = octets(vrps.rows)[:, -4:].copy().view(">u4").reshape(-1).astype(np.uint32)
+    row_asns = asn_column(vrps.rows)
     is_left = np.ones(len(vrps.rows), np.bool_)
     for number, file in enumerate(files):
-        is_match = _matches(vrps.rows, asns, file.prefix_filters)
+        is_match = matches(vrps.rows, row_asns, file.prefix_filters)
         counts[0, number] = np.count_nonzero(is_match)
         is_left &= ~is_match
     rows, expires, anchors = vrps.rows[is_left], vrps.expires[is_left], vrps.anchors[is_left]
@@ -245,7 +249,7 @@ def _slurm_vrps(vrps: _Vrps, files: Sequence[SlurmFile], anchor: int) -> tuple[_
     ), counts
 
 
-def _matches(rows: Rows, asns: NDArray[np.uint32], filters: Iterable[PrefixFilter]) -> NDArray[np.bool_]:
+def matches(rows: Rows, row_asns: NDArray[np.uint32], filters: Iterable[PrefixFilter]) -> NDArray[np.bool_]:
     """Which rows, with the ASNs that are in them, any of the filters matches.
 
     The VRPs within a prefix are neighbours, between the first and the last row that its addresses could have. The
@@ -265,7 +269,7 @@ def _matches(rows: Rows, asns: NDArray[np.uint32], filters: Iterable[PrefixFilte
             inside, length = slice(start, stop), prefix.prefixlen
         is_inside = prefix_lengths[inside] >= length
         if None not in wanted:
-            is_inside &= np.isin(asns[inside], np.array([*wanted], np.uint32))
+            is_inside &= np.isin(row_asns[inside], np.array([*wanted], np.uint32))
         is_match[inside] |= is_inside
     return is_match
 

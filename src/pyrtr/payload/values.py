@@ -1,6 +1,6 @@
 """The three payload types as values: VRP, router key and ASPA, with the rules that make each of them valid."""
 
-import itertools
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -89,7 +89,7 @@ class Aspa:
             raise ProviderListError(
                 f"ASPA of AS{self.customer_asn} with {len(providers)} providers: expected 1..{MAX_PROVIDERS}"
             )
-        if any(low >= high for low, high in itertools.pairwise(providers)):
+        if any(map(operator.ge, providers, providers[1:])):
             raise ProviderListError(f"ASPA of AS{self.customer_asn}: providers are not strictly ascending")
         if providers[0] < 0 or providers[-1] > MAX_ASN:
             raise ProviderListError(f"ASPA of AS{self.customer_asn}: provider outside 0..{MAX_ASN}")

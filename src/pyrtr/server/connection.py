@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 from pyrtr.logs import get_logger, printable
 from pyrtr.server.peers import Peer
 from pyrtr.server.pump import Pump
-from pyrtr.session.actions import Action, Close, Note, Respond, Send
+from pyrtr.session.actions import Action, Close, Note, Parting, Respond, Send
 from pyrtr.session.cache import CacheSession, Phase
 from pyrtr.wire.enums import ErrorCode
 from pyrtr.wire.errors import ProtocolError
@@ -48,7 +48,9 @@ class Connection(asyncio.Protocol):
         connected_at: Unix time.
         bytes_received, bytes_sent: octets, the latter as they were handed to the transport.
         full_sync_s, delta_sync_s: how long the last response of either kind took, None before the first.
+        synced_at: Unix time of the last End of Data, None before the first.
         close_reason: why it ends; empty while nobody decided.
+        parting: the same in one word; None while it lasts.
         is_reset: whether the router has reset it.
     """
 
@@ -64,7 +66,9 @@ class Connection(asyncio.Protocol):
         self.bytes_sent = 0
         self.full_sync_s: float | None = None
         self.delta_sync_s: float | None = None
+        self.synced_at: float | None = None
         self.close_reason = ""
+        self.parting: Parting | None = None
         self.is_reset = False
         self._left = left
         self._registry = registry
@@ -116,11 +120,14 @@ class Connection(asyncio.Protocol):
         self._pump.stop()
         self._actions.clear()
         reason = self.close_reason or (f"connection lost: {exc}" if exc else "closed by the router")
+        self.parting = (
+            self.session.parting or self.parting or (Parting.CONNECTION_LOST if exc else Parting.ROUTER_CLOSED)
+        )
         self._registry.sending.discard(self)
         self.is_reset = isinstance(exc, ConnectionResetError)
         self._registry.remove(self)
         self._left()
-        self._log.info("router disconnected", reason=printable(reason))
+        self._log.info("router disconnected", reason=printable(reason), parting=self.parting)
 
     # What the server asks
 
@@ -133,8 +140,9 @@ class Connection(asyncio.Protocol):
         self._perform(self.session.leave(farewell, reason))
 
     def abort(self, reason: str) -> None:
-        """End it now, whatever is lost."""
+        """End it now, whatever is lost: the program has no more time."""
         self.close_reason = self.close_reason or reason
+        self.parting = self.parting or Parting.STOPPING
         self._transport.abort()
 
     # What the session asks
@@ -225,7 +233,15 @@ class Connection(asyncio.Protocol):
             self.full_sync_s = seconds
         else:
             self.delta_sync_s = seconds
-        self._perform(self.session.responded(self._publisher.current, self._loop.time()))
+        self.synced_at = time.time()
+        kind = "full" if response.is_full else "delta"
+        self._registry.syncs[kind].observe(seconds)
+        actions = self.session.responded(self._publisher.current, self._loop.time())
+        held = self.session.held
+        serial = None if held is None else held.serial
+        self._log.debug("router synced", kind=kind, serial=serial, seconds=round(seconds, 3))
+        self._perform(actions)
+        self._registry.synced(self)
 
     def _close(self, reason: str, *, abort: bool) -> None:
         self.close_reason = self.close_reason or reason
@@ -244,6 +260,7 @@ class Connection(asyncio.Protocol):
         is_idle = self._response is None and not self._actions and not is_waiting
         if self._has_eof and is_idle and not self._transport.is_closing():
             self.close_reason = self.close_reason or "closed by the router"
+            self.parting = Parting.ROUTER_CLOSED
             self._transport.close()
 
     def _control_reading(self) -> None:

@@ -54,9 +54,9 @@ class Doors:
         self.by_socket = {sock: door for name, door in doors.items() if door is not None for sock in sockets[name]}
 
     @property
-    def certificate_expires_at(self) -> float | None:
-        """When our certificate expires, Unix time; None without TLS."""
-        return None if self._tls is None else self._tls.expires_at
+    def expiries(self) -> Mapping[str, float]:
+        """When what TLS is served with ends, Unix time (see `TlsDoor.expiries`); empty without TLS."""
+        return {} if self._tls is None else self._tls.expiries
 
     def reload(self) -> None:
         """Read certificates and keys again, for routers that connect from now on."""

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -41,6 +42,7 @@ class Published:
         serial: the current serial, the same in all versions.
         table: the payload; None before there is any.
         content: digest of the payload (see `store.table_file.content_digest`).
+        path, digest: the table's file, with what is known of each entry, and the digest of that.
         history: the steps that lead to `serial`.
         published_at: Unix time at which this serial came to be.
         metadata: the source's own.
@@ -52,6 +54,8 @@ class Published:
     serial: int = 0
     table: PayloadTable | None = None
     content: bytes = b""
+    path: Path | None = None
+    digest: bytes = b""
     history: History = field(default_factory=History)
     published_at: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -7,13 +7,17 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 
+from pyrtr.histogram import Histogram
+from pyrtr.logs import get_logger
 from pyrtr.server.advice import Advice
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.limits import Limits
 from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.refusals import Refusals
+from pyrtr.session.actions import Parting
 from pyrtr.session.cache import CacheSession
 from pyrtr.wire.enums import ErrorCode, Version
 
@@ -24,10 +28,20 @@ MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
 _CLOSED = "no router is served for now"
+# From a delta on a local network to a whole table over a slow line.
+SYNC_BOUNDS_S = (0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
 
 # A router may send any of 65536 error codes: those that nobody assigned are counted as one.
 OTHER_CODE = "other"
 _CODES = frozenset(map(int, ErrorCode))
+
+
+class Happening(StrEnum):
+    """What those who listen are told of a router."""
+
+    CONNECTED = "connected"
+    SYNCED = "synced"
+    LEFT = "left"
 
 
 class Registry:
@@ -39,6 +53,8 @@ class Registry:
         sending: those of them that an image is being sent to.
         totals: counters of connections that have ended, as `tally` has them.
         accepted_count: connections since the start.
+        syncs: how long responses took, by kind, `full` or `delta`.
+        partings: why connections have ended.
         limits: who may connect.
         refusals: who was turned away.
     """
@@ -49,10 +65,13 @@ class Registry:
         self.sending: set[Connection] = set()
         self.totals: Counter[tuple[str, str]] = Counter()
         self.accepted_count = 0
+        self.syncs = {kind: Histogram(SYNC_BOUNDS_S) for kind in ("full", "delta")}
+        self.partings: Counter[Parting] = Counter()
         self.limits = limits or Limits()
         self.refusals = Refusals()
         self._is_open = True
         self._advice = Advice()
+        self._listeners: list[Callable[[Happening, Connection], None]] = []
         self._lowest = lowest
         self._highest = highest
         self._is_empty = asyncio.Event()
@@ -62,13 +81,20 @@ class Registry:
     def connect(self, transport: Transport, peer: Peer, left: Callable[[], None] = lambda: None) -> Connection:
         """A connection for a router that may come in; `left` is called when it is over."""
         highest = self.limits.highest_version(peer.address, self._highest)
+        if highest < self._highest:
+            get_logger().debug("version capped", router=peer.name, highest=highest.name)
         return Connection(self, CacheSession(self._lowest, highest), transport, peer, left)
+
+    def subscribe(self, listener: Callable[[Happening, Connection], None]) -> None:
+        """Call `listener` whenever a router comes, has been sent a whole response, or goes; it has to be quick."""
+        self._listeners.append(listener)
 
     def add(self, connection: Connection) -> None:
         """The router is connected."""
         self.accepted_count += 1
         self.connections.add(connection)
         self._is_empty.clear()
+        self._tell(Happening.CONNECTED, connection)
         if not self._is_open:  # its handshake was under way
             asyncio.get_running_loop().call_soon(connection.leave, None, _CLOSED)
 
@@ -77,9 +103,16 @@ class Registry:
         if connection in self.connections:
             self.connections.remove(connection)
             self.totals.update(tally(connection))
+            if connection.parting is not None:
+                self.partings[connection.parting] += 1
             self._advice.ended(connection, connection.peer.address, time.time() - connection.connected_at)
+            self._tell(Happening.LEFT, connection)
         if not self.connections:
             self._is_empty.set()
+
+    def synced(self, connection: Connection) -> None:
+        """The router has been sent a whole response."""
+        self._tell(Happening.SYNCED, connection)
 
     def slice_bytes(self, connection: Connection) -> int:
         """How much of an image a router may be handed at once.
@@ -109,6 +142,10 @@ class Registry:
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(sorted(self.connections, key=lambda connection: connection.connected_at))
+
+    def _tell(self, happening: Happening, connection: Connection) -> None:
+        for listener in self._listeners:
+            listener(happening, connection)
 
     def _published(self) -> None:
         self._notify(list(self.connections))

@@ -165,6 +165,7 @@ class Listener:
         self._starting: set[asyncio.Task[None]] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._is_open = True
+        self._is_overloaded = False
         self.accept_errors = 0
 
     def start(self) -> None:
@@ -214,6 +215,9 @@ class Listener:
                     return
                 self._log.debug("accept failed", error=error.strerror)  # that router went away: on to the next
                 continue
+            if self._is_overloaded:
+                self._is_overloaded = False
+                self._log.info("routers are accepted again")
             peer, door = Peer.of(name), self._doors[sock]
             if reason := self._registry.limits.refusal(peer.address):
                 self._registry.refusals.refuse(door.transport, reason, peer.name)
@@ -225,7 +229,9 @@ class Listener:
             task.add_done_callback(self._starting.discard)
 
     def _pause(self, sock: socket.socket, error: OSError) -> None:
-        self._log.error("no router can be accepted for now", error=error.strerror, retry_s=OVERLOAD_PAUSE_S)
+        if not self._is_overloaded:  # it is tried twice a second
+            self._is_overloaded = True
+            self._log.error("no router can be accepted for now", error=error.strerror, retry_s=OVERLOAD_PAUSE_S)
         self._loop.remove_reader(sock)
         self._pauses[sock] = self._loop.call_later(OVERLOAD_PAUSE_S, self._resume, sock)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +46,9 @@ _REASONS = {
 }
 
 
+_REVOCATION_LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+
+
 class TlsError(PyrtrError):
     """A certificate, key or list of CAs can't be used."""
 
@@ -68,7 +73,7 @@ class _Identity:
     """What the files held when they were read: used whole, or not at all."""
 
     context: ssl.SSLContext
-    expires_at: float  # Unix time
+    expiries: Mapping[str, float]  # Unix time; see `TlsDoor.expiries`
 
 
 class TlsDoor:
@@ -93,9 +98,13 @@ class TlsDoor:
         self._turns = Turns(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS)
 
     @property
-    def expires_at(self) -> float:
-        """When our certificate expires, Unix time."""
-        return self._identity.expires_at
+    def expiries(self) -> Mapping[str, float]:
+        """When what TLS is served with ends, Unix time.
+
+        That is "tls", our certificate, and of what TLS_CLIENT_CA holds the first to end: "tls_client_ca" of its
+        certificates, "tls_client_crl" of its revocation lists.
+        """
+        return self._identity.expiries
 
     def reload(self) -> None:
         """Read the files again, for routers that connect from now on; files that can't be used change nothing."""
@@ -104,7 +113,7 @@ class TlsDoor:
         except TlsError as error:
             get_logger().error("certificates not reloaded: the former ones stay in use", reason=str(error))
         else:
-            get_logger().info("certificates reloaded", expires_in_s=round(self.expires_at - time.time()))
+            get_logger().info("certificates reloaded", expires_in_s=round(self.expiries["tls"] - time.time()))
 
     async def enter(self, router: socket.socket, peer: Peer) -> None:
         """Shake hands, and begin the conversation with a router that may come in."""
@@ -187,12 +196,14 @@ def _read(files: TlsFiles) -> _Identity:
         raise TlsError(f"TLS_KEY={files.key}: not the key of TLS_CERT, in PEM without a password ({error})") from error
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
+    expiries = {"tls": certificate.not_valid_after_utc.timestamp()}
     if files.client_ca is not None:
-        _require_certificates(context, files.client_ca)
-    return _Identity(context, certificate.not_valid_after_utc.timestamp())
+        expiries |= _require_certificates(context, files.client_ca)
+    return _Identity(context, expiries)
 
 
-def _require_certificates(context: ssl.SSLContext, file: Path) -> None:
+def _require_certificates(context: ssl.SSLContext, file: Path) -> dict[str, float]:
+    """Let in only routers with a certificate of these CAs; when those, and their revocation lists, end."""
     content = _content(file, "TLS_CLIENT_CA")
     context.verify_mode = ssl.CERT_REQUIRED
     try:
@@ -201,6 +212,18 @@ def _require_certificates(context: ssl.SSLContext, file: Path) -> None:
         raise TlsError(f"TLS_CLIENT_CA={file}: no certificates in PEM ({error})") from error
     if b"-----BEGIN X509 CRL-----" in content:
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    with contextlib.suppress(ValueError):  # OpenSSL, which checks routers by them, is less strict
+        return _ends(content)
+    return {}
+
+
+def _ends(content: bytes) -> dict[str, float]:
+    lists = [x509.load_pem_x509_crl(block) for block in _REVOCATION_LIST.findall(content)]
+    ends = {
+        "tls_client_ca": [authority.not_valid_after_utc for authority in x509.load_pem_x509_certificates(content)],
+        "tls_client_crl": [each.next_update_utc for each in lists if each.next_update_utc is not None],
+    }
+    return {name: min(moments).timestamp() for name, moments in ends.items() if moments}
 
 
 def _content(file: Path, variable: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from pyrtr.payload.serial import State
@@ -54,6 +55,21 @@ class Note:
     event: str
     fields: Mapping[str, object]
     is_warning: bool = False
+
+
+class Parting(StrEnum):
+    """Why a conversation ended, in one word for those who count: the reason of `Close` has the particulars."""
+
+    ROUTER_CLOSED = "router_closed"
+    CONNECTION_LOST = "connection_lost"
+    ROUTER_ERROR = "router_error"
+    PROTOCOL_ERROR = "protocol_error"
+    VERSION_REFUSED = "version_refused"
+    SILENT = "silent"
+    STALLED = "stalled"
+    SESSION_OVER = "session_over"
+    INTERNAL_ERROR = "internal_error"
+    STOPPING = "stopping"
 
 
 Action = Send | Respond | Close | Note

@@ -20,7 +20,7 @@ from enum import Enum, auto
 from types import MappingProxyType
 
 from pyrtr.payload.serial import State, is_newer
-from pyrtr.session.actions import Action, Close, Note, PayloadSource, Respond, Send
+from pyrtr.session.actions import Action, Close, Note, Parting, PayloadSource, Respond, Send
 from pyrtr.wire.codec import decode, encode
 from pyrtr.wire.enums import HIGHEST_ERROR_CODE, NON_FATAL_ERROR_CODES, PDU_TYPES, ErrorCode, PduType, Version
 from pyrtr.wire.errors import ProtocolError
@@ -85,6 +85,7 @@ class CacheSession:
         full_responses, delta_responses, cache_resets, notifies: how many were sent, or begun.
         errors_sent, errors_received: Error Reports by code.
         error_received: the last Error Report that the router sent, its text cut to `MAX_TEXT`, without the copy.
+        parting: why it ended; None while nobody on our side decided that.
         has_more: whether more was received than one turn works off: `proceed` is to be called in another.
     """
 
@@ -101,6 +102,7 @@ class CacheSession:
         self.errors_sent: Counter[int] = Counter()
         self.errors_received: Counter[int] = Counter()
         self.error_received: ErrorReport | None = None
+        self.parting: Parting | None = None
         self._lowest = lowest
         self._highest = highest
         self._framer = Framer()
@@ -187,7 +189,7 @@ class CacheSession:
         self._deadline = None
         if not source.is_session(self.version, self.held.session_id):
             # Its serials mean nothing any more, and the new one may be equal to what it holds.
-            return [self._closed("the session that the router was told is over")]
+            return [self._closed("the session that the router was told is over", Parting.SESSION_OVER)]
         # 8210bis §5.2: a Notify names the session that this connection was told.
         state = replace(source.state(self.version), session_id=self.held.session_id)
         if state in (self.held, self._notified) or not source.is_news(self.version, self.held.serial):
@@ -204,7 +206,7 @@ class CacheSession:
         """The deadline may have passed."""
         if self._blocked_until is not None and now >= self._blocked_until:
             # Code 10 would have to wait behind what the router does not read: it could never arrive.
-            return [self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", abort=True)]
+            return [self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", Parting.STALLED, abort=True)]
         if self._pdu_due_at is not None and now >= self._pdu_due_at:
             text = f"a PDU has begun that is not complete after {PDU_TIMEOUT_S:.0f} s"
             return self._report(ProtocolError(ErrorCode.TRANSPORT_FAILURE, text))
@@ -216,9 +218,12 @@ class CacheSession:
             case Phase.WAITING:
                 return self._advance(source, now) + self._notify(source, now)
             case Phase.RESPONDING:
-                return [self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", abort=True)]
+                return [
+                    self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", Parting.STALLED, abort=True)
+                ]
             case Phase.OPENING:
-                return [self._closed(f"no query of a version that is served within {OPENING_TIMEOUT_S:.0f} s")]
+                text = f"no query of a version that is served within {OPENING_TIMEOUT_S:.0f} s"
+                return [self._closed(text, Parting.SILENT)]
             case Phase.CLOSED:
                 return []
 
@@ -317,7 +322,7 @@ class CacheSession:
         is_report = header.type == PduType.ERROR_REPORT
         if self.version is None:
             if is_report:  # 8210bis §7: no answer to an Error Report, whatever its version
-                return [self._closed("Error Report before any query")]
+                return [self._closed("Error Report before any query", Parting.ROUTER_ERROR)]
             if not self._is_served(header.version):
                 return self._refuse(header, pdu, now)
         elif header.version != self.version:
@@ -358,7 +363,7 @@ class CacheSession:
         ]
         self._refusals += 1
         if header.version < self._lowest or self._refusals == MAX_REFUSALS:
-            return [*actions, self._closed(text)]
+            return [*actions, self._closed(text, Parting.VERSION_REFUSED)]
         self._deadline = now + OPENING_TIMEOUT_S
         return actions
 
@@ -396,7 +401,8 @@ class CacheSession:
                 text = f"session id {request.session_id} where this connection was told {self._told_session_id}"
                 return self._report(ProtocolError(ErrorCode.CORRUPT_DATA, text, encode(self.version, request)))
         if not source.is_ready:
-            return [Send(self._encoded_error(ErrorReport(ErrorCode.NO_DATA_AVAILABLE, b"", "no data yet, try later")))]
+            report = ErrorReport(ErrorCode.NO_DATA_AVAILABLE, b"", "no data yet, try later")
+            return [Note("no data available", {}), Send(self._encoded_error(report))]
         state = source.state(self.version)
         if isinstance(request, ResetQuery):
             self.full_responses += 1
@@ -433,7 +439,8 @@ class CacheSession:
         if not is_about_report and error.code <= HIGHEST_ERROR_CODE[self._report_version(error.erroneous_pdu)]:
             report = ErrorReport(error.code, error.erroneous_pdu, error.text)
             actions.append(Send(self._encoded_error(report)))
-        return [*actions, self._closed(error.text)]
+        is_ours = error.code is ErrorCode.INTERNAL_ERROR
+        return [*actions, self._closed(error.text, Parting.INTERNAL_ERROR if is_ours else Parting.PROTOCOL_ERROR)]
 
     def _report_version(self, erroneous_pdu: bytes) -> Version:
         """The negotiated version; before that the router's own where it is served, else our highest."""
@@ -452,14 +459,14 @@ class CacheSession:
         actions: list[Action] = []
         if self.version is Version.V2 and self._farewell is not None:
             actions.append(Send(self._encoded_error(ErrorReport(self._farewell, b"", self._leave_reason))))
-        return [*actions, self._closed(self._leave_reason)]
+        return [*actions, self._closed(self._leave_reason, Parting.STOPPING)]
 
     def _dropped(self, reason: str) -> Close:
         """The router has ended the session: in mid-response there is nobody any more to take the rest."""
-        return self._closed(reason, abort=self.phase is Phase.RESPONDING)
+        return self._closed(reason, Parting.ROUTER_ERROR, abort=self.phase is Phase.RESPONDING)
 
-    def _closed(self, reason: str, *, abort: bool = False) -> Close:
-        self.phase = Phase.CLOSED
+    def _closed(self, reason: str, parting: Parting, *, abort: bool = False) -> Close:
+        self.phase, self.parting = Phase.CLOSED, parting
         self._deadline = self._blocked_until = self._pdu_due_at = None
         self.has_more = False
         self._pending.clear()

@@ -166,6 +166,11 @@ class RouterSession:
         return negotiation.version if negotiation.is_agreed and self.phase is not Phase.CLOSED else None
 
     @property
+    def response_bytes(self) -> int:
+        """How many octets of payload have come of the response that is under way."""
+        return 0 if self._response is None else self._response.size
+
+    @property
     def deadline(self) -> float | None:
         """When `timer` is to be called, if nothing else happens before; None while there is no connection."""
         if self.phase is Phase.CLOSED:

@@ -24,7 +24,7 @@ from pyrtr.processes import ending, spawn
 from pyrtr.sources.base import Found, Validators
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
-from pyrtr.sources.upstream.messages import AGAIN, Confirmation, Loss, Message, Order, Remark, Written
+from pyrtr.sources.upstream.messages import AGAIN, Confirmation, Loss, Message, Order, Peer, Remark, Written
 
 # 8210bis §14: rpki-rtr, rpki-rtr-tls; SSH has no port of its own for it (§9.1).
 PORTS: Mapping[str, int] = MappingProxyType({"rtr": 323, "rtr+tls": 324, "rtr+ssh": 22})
@@ -42,12 +42,8 @@ MAX_PAUSE_S = 60.0
 _STDERR_BYTES = 4096
 
 
-class Options(Protocol):
-    """The settings that count here."""
-
-    @property
-    def reload(self) -> float:
-        """The longest pause between queries, seconds."""
+class Access(Protocol):
+    """The settings that say how a cache is reached."""
 
     @property
     def source_ca(self) -> Path | None:
@@ -68,6 +64,14 @@ class Options(Protocol):
     @property
     def source_known_hosts(self) -> Path | None:
         """The host keys that are trusted over SSH."""
+
+
+class Options(Access, Protocol):
+    """The settings that count here."""
+
+    @property
+    def reload(self) -> float:
+        """The longest pause between queries, seconds."""
 
 
 class RtrFeed:
@@ -269,6 +273,23 @@ def feed(location: Location, folder: Path, options: Options) -> RtrFeed:
     """The feed of one cache, whose table files go into `folder`.
 
     Raises:
+        SourceError: as `peer_at`.
+    """
+    name = hashlib.blake2b(location.text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    order = Order(
+        peer=peer_at(location, options),
+        folder=str(folder),
+        prefix=f"rtr-{name}-",
+        floor_s=min(FLOOR_S, options.reload),
+        ceiling_s=options.reload,
+    )
+    return RtrFeed(str(location), order)
+
+
+def peer_at(location: Location, options: Access) -> Peer:
+    """The cache at a location of one of `SCHEMES`.
+
+    Raises:
         SourceError: the location names more than a cache, or lacks what its scheme needs.
     """
     parts = urlsplit(location.text)
@@ -285,22 +306,16 @@ def feed(location: Location, folder: Path, options: Options) -> RtrFeed:
     if is_ssh and options.source_known_hosts is None:
         # Whoever stands in between could serve any set, and would be handed the password.
         raise SourceError(f"{location}: no way to know its host key: set SOURCE_KNOWN_HOSTS to a file with it")
-    name = hashlib.blake2b(location.text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-    order = Order(
+    return Peer(
         scheme=location.scheme,
         host=parts.hostname,
         port=parts.port or PORTS[location.scheme],
         user=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        folder=str(folder),
-        prefix=f"rtr-{name}-",
-        floor_s=min(FLOOR_S, options.reload),
-        ceiling_s=options.reload,
         tls=SourceTls.of(options.source_ca, options.source_cert, options.source_key),
         ssh_key=_text(options.source_ssh_key),
         known_hosts=_text(options.source_known_hosts),
     )
-    return RtrFeed(str(location), order)
 
 
 def _validators(confirmation: Confirmation) -> Validators:

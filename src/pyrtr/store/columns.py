@@ -51,6 +51,13 @@ def write(path: Path, columns: Columns, meta: Mapping[str, Any]) -> bytes:
     Raises:
         StoreError: the file can't be written; what was at `path` before is still there.
     """
+    image, digest = encode(columns, meta)
+    replace(path, (image, digest))
+    return digest
+
+
+def encode(columns: Columns, meta: Mapping[str, Any]) -> tuple[bytearray, bytes]:
+    """The octets of such a file, and the digest that ends it."""
     layout: dict[str, tuple[str, int, int]] = {}
     # The header holds the offsets and the offsets depend on its size, so it gets room to spare.
     header_room = _aligned(len(msgspec.json.encode(meta)) + 128 * (len(columns) + 1))
@@ -65,9 +72,7 @@ def write(path: Path, columns: Columns, meta: Mapping[str, Any]) -> bytes:
     for name, column in columns.items():
         offset = layout[name][2]
         image[offset : offset + column.nbytes] = np.ascontiguousarray(column).view(np.uint8).data
-    digest = hashlib.blake2b(image, digest_size=DIGEST_BYTES).digest()
-    replace(path, (image, digest))
-    return digest
+    return image, hashlib.blake2b(image, digest_size=DIGEST_BYTES).digest()
 
 
 def replace(path: Path, parts: tuple[bytes | bytearray, ...]) -> None:
@@ -131,23 +136,36 @@ def read(path: Path, *, is_mapped: bool) -> Content:
         raise kind(f"{path}: {error}") from error
     except ValueError as error:  # nothing to map
         raise StoreError(f"{path}: {error}") from error
+    return decode(mapped, str(path))
+
+
+def decode(mapped: memoryview, name: str) -> Content:
+    """What the octets of such a file hold; its columns share them.
+
+    Args:
+        mapped: all of its octets.
+        name: what errors call it.
+
+    Raises:
+        StoreError: it is damaged, or not ours.
+    """
     content = mapped[:-DIGEST_BYTES]
     if (
         len(content) < _START.size
         or hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest() != mapped[len(content) :]
     ):
-        raise StoreError(f"{path} is damaged: its checksum does not fit")
+        raise StoreError(f"{name} is damaged: its checksum does not fit")
     magic, file_format, header_bytes = _START.unpack_from(content)
     if magic != MAGIC or file_format != FORMAT:
-        raise StoreError(f"{path} is of another format: {magic!r} {file_format}")
+        raise StoreError(f"{name} is of another format: {magic!r} {file_format}")
     try:
         header = msgspec.json.decode(content[_START.size : _START.size + header_bytes], type=_Header)
         columns = {
-            name: np.frombuffer(content, np.dtype(kind), count, offset)
-            for name, (kind, count, offset) in header.columns.items()
+            column: np.frombuffer(content, np.dtype(kind), count, offset)
+            for column, (kind, count, offset) in header.columns.items()
         }
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} is not ours: {error}") from error
+        raise StoreError(f"{name} is not ours: {error}") from error
     return columns, header.meta, bytes(mapped[len(content) :])
 
 

@@ -2,6 +2,7 @@
 
 lock          held by the running program
 history.db    where we stand and the retained steps (`database`)
+archive.db    the history for people (`archive`)
 table-N       the current table (`table_file`); which N, and with what digest, the history says
 share-N-P     what location P of several gave (a table, too), before it was merged with others and with SLURM
 slurm-N       the SLURM files in force
@@ -15,16 +16,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pyrtr.errors import StoreError, UnavailableError
 from pyrtr.payload.history import History, Step
+from pyrtr.store.archive import Archive, Story
+from pyrtr.store.aside import set_aside
 from pyrtr.store.database import (
     FORMAT,
     Database,
@@ -38,7 +39,6 @@ from pyrtr.store.sessions import SessionIds
 from pyrtr.store.table_file import StoredTable, content_digest, read_table
 from pyrtr.wire.enums import Version
 
-MAX_SET_ASIDE = 3
 _MADE = ("table-*", "delta-*", "share-*", "slurm-*")
 _FETCHED = ("body-*", "rtr-*")
 
@@ -103,6 +103,14 @@ class Store:
 
     Args:
         path: the folder, made if need be; None for one that goes with the program.
+        history_days: how far back the history for people reaches; None for none.
+
+    Attributes:
+        path: of the folder.
+        is_kept: whether it stays.
+        set_aside_reason: why what was in it can't be used; None if it is, or nothing was.
+        recovered: what was committed last; None if nothing was.
+        archive: the history for people; None if there is to be none.
 
     Raises:
         LockedError: another process has it.
@@ -110,7 +118,7 @@ class Store:
         StoreError: it can't be made, or opened even after what was in it was set aside.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, history_days: int | None = None) -> None:
         self._stack = contextlib.ExitStack()
         self.is_kept = path is not None
         self.set_aside_reason: str | None = None
@@ -130,9 +138,12 @@ class Store:
         self._next_table = 1
         self._database: Database
         self.recovered = self._open()
+        self.archive = None if history_days is None else Archive(self.path, history_days)
 
     def close(self) -> None:
         """Let go of the folder."""
+        if self.archive is not None:
+            self.archive.close()
         self._database.close()
         self._stack.close()
 
@@ -141,13 +152,19 @@ class Store:
         table, delta, slurm = (self.path / f"{kind}-{self._next_table}" for kind in ("table", "delta", "slurm"))
         return NewPaths(table, delta, slurm)
 
-    def commit(self, generation: Generation, steps: Sequence[Step], cause: str) -> None:
+    def catch_up(self) -> None:
+        """Add to the history for people what the last run committed and did not live to add."""
+        if self.archive is not None and self.recovered is not None:
+            self.archive.add(self.recovered, self._database.told)
+
+    def commit(self, generation: Generation, steps: Sequence[Step], cause: str, story: Story | None = None) -> None:
         """Make `generation` what a restart goes on from. Its files have been written to paths of `new_paths`.
 
         Args:
             generation: the next one.
             steps: what led to it, the last of its history; none if nothing changed or it can't be told.
             cause: why it came to be, for who reads the history.
+            story: what people are told of it; None if it tells them nothing new.
 
         Raises:
             StoreError: it can't be stored; what was committed before still holds.
@@ -185,6 +202,8 @@ class Store:
         self._database.commit(record, new, cause)
         self._steps = record.steps
         self._next_table += 1
+        if self.archive is not None and story is not None:
+            self.archive.add(generation, self._database.told, cause, story)
         self._tidy(record, _MADE)  # while it is committed, more may be fetched
 
     def discard_new(self) -> None:
@@ -215,7 +234,7 @@ class Store:
         except StoreError as error:
             self.set_aside_reason = str(error)
         try:
-            self._set_aside()
+            set_aside(self.path, ("history.db*", *_MADE))
             return self._recover()
         except (OSError, StoreError) as error:
             self._stack.close()
@@ -273,13 +292,3 @@ class Store:
                 for path in self.path.glob(pattern):
                     if path.name not in kept:
                         path.unlink(missing_ok=True)
-
-    def _set_aside(self) -> None:
-        name = datetime.now(UTC).strftime("damaged-%Y%m%dT%H%M%S.%fZ")
-        aside = self.path / name
-        aside.mkdir()
-        for pattern in ("history.db*", *_MADE):
-            for path in self.path.glob(pattern):
-                path.rename(aside / path.name)
-        for old in sorted(self.path.glob("damaged-*"))[:-MAX_SET_ASIDE]:
-            shutil.rmtree(old, ignore_errors=True)

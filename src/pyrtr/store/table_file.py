@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyrtr.errors import StoreError
 from pyrtr.payload.delta import AspaChange, Delta, KeyChanges, RowChanges
 from pyrtr.payload.order import IPV4_ROW, IPV6_ROW
+from pyrtr.payload.provenance import Origin, OriginKind, Provenance, parts
 from pyrtr.payload.table import Facts, PayloadTable
 from pyrtr.payload.values import Aspa, RouterKey
 from pyrtr.store import columns
@@ -81,7 +82,9 @@ def read_table(path: Path, *, is_mapped: bool = False) -> StoredTable:
     Raises:
         StoreError: as in `columns.read`, or the file holds something else.
     """
-    data, meta, digest = _read(path, _TABLE_COLUMNS, is_mapped=is_mapped)
+    data, meta, digest = columns.read(path, is_mapped=is_mapped)
+    if {name: column.dtype for name, column in data.items()} != _TABLE_COLUMNS:
+        raise StoreError(f"{path} holds other columns than it should: {', '.join(data)}")
     aspas = msgspec.msgpack.decode(data["aspas"].data, type=_AspaTuples)
     return StoredTable(
         PayloadTable(
@@ -101,12 +104,21 @@ def content_digest(table: PayloadTable) -> bytes:
     return state.digest()
 
 
-def write_delta(path: Path, delta: Delta) -> None:
-    """Write a delta.
+def write_delta(path: Path, delta: Delta, provenance: Provenance | None = None) -> None:
+    """Write a delta, and what brought about its changes.
 
     Raises:
         StoreError: as in `columns.write`.
     """
+    columns.write(path, *_delta_columns(delta, provenance))
+
+
+def encode_delta(delta: Delta, provenance: Provenance | None) -> bytes:
+    """The octets that `write_delta` writes."""
+    return b"".join(columns.encode(*_delta_columns(delta, provenance)))
+
+
+def _delta_columns(delta: Delta, provenance: Provenance | None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     changes = [(change.customer_asn, change.old_provider_asns, change.new_provider_asns) for change in delta.aspas]
     data = {
         "ipv4_announce": delta.ipv4.announce,
@@ -117,16 +129,48 @@ def write_delta(path: Path, delta: Delta) -> None:
         "router_keys_withdraw": _keys_to_octets(delta.router_keys.withdraw),
         "aspas": _octets(changes),
     }
-    columns.write(path, data, {})
+    if provenance is None:
+        return data, {}
+    known = {f"{name}_by": codes for name, codes in provenance.by.items()}
+    known |= {f"{name}_anchors": codes for name, codes in provenance.anchors.items()}
+    return {**data, **known}, {"origins": provenance.origins, "anchors": provenance.anchor_names}
 
 
 def read_delta(path: Path) -> Delta:
-    """Read a delta.
+    """Read a delta, without what brought about its changes.
 
     Raises:
         StoreError: as in `columns.read`, or the file holds something else.
     """
-    data, _, _ = _read(path, _DELTA_COLUMNS, is_mapped=False)
+    data, _, _ = columns.read(path, is_mapped=False)
+    return _delta_of(data, str(path))
+
+
+def decode_delta(octets: bytes, name: str) -> tuple[Delta, Provenance | None]:
+    """A delta, and what brought about its changes, from octets that `encode_delta` made.
+
+    Args:
+        octets: all of them.
+        name: what errors call them.
+
+    Raises:
+        StoreError: they are damaged, or something else.
+    """
+    data, meta, _ = columns.decode(memoryview(octets), name)
+    delta = _delta_of(data, name)
+    if not meta:
+        return delta, None
+    return delta, Provenance(
+        by={part: data[f"{part}_by"] for part in parts(delta)},
+        origins=tuple(Origin(OriginKind(kind), origin) for kind, origin in meta["origins"]),
+        anchors={part: data[column] for part in parts(delta) if (column := f"{part}_anchors") in data},
+        anchor_names=tuple(meta["anchors"]),
+    )
+
+
+def _delta_of(data: Mapping[str, NDArray[Any]], name: str) -> Delta:
+    if {column: data[column].dtype for column in _DELTA_COLUMNS if column in data} != _DELTA_COLUMNS:
+        raise StoreError(f"{name} holds other columns than it should: {', '.join(data)}")
     changes = msgspec.msgpack.decode(data["aspas"].data, type=_ChangeTuples)
     return Delta(
         RowChanges(data["ipv4_announce"], data["ipv4_withdraw"]),
@@ -143,13 +187,6 @@ def _payload_columns(table: PayloadTable) -> dict[str, NDArray[Any]]:
         "router_keys": _keys_to_octets(table.router_keys),
         "aspas": _octets([(aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas]),
     }
-
-
-def _read(path: Path, expected: Mapping[str, np.dtype[Any]], *, is_mapped: bool) -> columns.Content:
-    data, meta, digest = columns.read(path, is_mapped=is_mapped)
-    if {name: column.dtype for name, column in data.items()} != expected:
-        raise StoreError(f"{path} holds other columns than it should: {', '.join(data)}")
-    return data, meta, digest
 
 
 def _octets(value: object) -> NDArray[np.uint8]:

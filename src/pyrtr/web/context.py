@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyrtr.compiler.updater import Updater
+from pyrtr.pulse import Pulse
 from pyrtr.server.doors import Doors
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
 from pyrtr.server.tcp import Listener
 from pyrtr.settings import Settings
+from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import Version
+
+if TYPE_CHECKING:
+    from pyrtr.web.tls import HttpTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,10 @@ class Context:
         listener: accepts routers; None where there is no RTR server.
         doors: by which transports they come in; None as above.
         started_at: Unix time.
+        http_tls: the certificate of the HTTP server; None without.
+        pulse: how late the event loop is.
+        lookup: makes heavy answers.
+        archive: the file of the history for people; None where none is kept.
     """
 
     publisher: Publisher
@@ -37,6 +48,10 @@ class Context:
     listener: Listener | None
     started_at: float
     doors: Doors | None = None
+    http_tls: HttpTls | None = None
+    pulse: Pulse = field(default_factory=Pulse)
+    lookup: Lookup = field(default_factory=Lookup)
+    archive: Path | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from pyrtr.compiler.slurm import SlurmStatus
 from pyrtr.compiler.status import SourceStatus
 from pyrtr.compiler.updater import Located
+from pyrtr.fleet.status import FleetStatus
 from pyrtr.logs import printable
 from pyrtr.metrics import largest, program_version
 from pyrtr.web.context import Context
@@ -59,13 +60,27 @@ def _health(context: Context, verdict: Verdict, now: float) -> dict[str, object]
         "sessions": {version.name: published.session_ids[version][0] for version in context.versions},
         "serials": {version.name: published.serial if published.is_ready else None for version in context.versions},
         "published": iso_time(published_at),
-        "source": _source(status, context.loader.agenda.age_s(now)),
-        "locations": [_location(place, now) for place in context.loader.places],
-        "slurm": _slurm(context.loader.slurm.status),
+        "source": describe_source(status, context.loader.agenda.age_s(now)),
+        "locations": [describe_location(place, now) for place in context.loader.places],
+        "slurm": describe_slurm(context.loader.slurm.status),
+        "fleet": None if context.loader.fleet is None else describe_fleet(context.loader.fleet),
     }
 
 
-def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
+def describe_fleet(status: FleetStatus) -> dict[str, object]:
+    """The replicas that serve as one."""
+    return {
+        "name": status.name,
+        "member": status.member,
+        "error": None if status.error is None else printable(status.error),
+        "on_duty": None if status.on_duty is None else printable(status.on_duty),
+        "members": [printable(member) for member in status.members],
+        "sequence": status.sequence,
+        "generations": status.counts,
+    }
+
+
+def describe_source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
     """The source. What a good look found stays there while later ones fail."""
     source: dict[str, object] = {
         "location": printable(status.location),
@@ -90,7 +105,7 @@ def _source(status: SourceStatus, age_s: float | None) -> dict[str, object]:
     }
 
 
-def _location(place: Located, now: float) -> dict[str, object]:
+def describe_location(place: Located, now: float) -> dict[str, object]:
     """One location of the source."""
     status, built_at = place.status, place.built_at
     return {
@@ -111,7 +126,7 @@ def _location(place: Located, now: float) -> dict[str, object]:
     }
 
 
-def _slurm(status: SlurmStatus) -> dict[str, object]:
+def describe_slurm(status: SlurmStatus) -> dict[str, object]:
     """The SLURM files: where they are, and what each of them removed and added."""
     names = sorted(status.filtered.keys() | status.added.keys())
     return {

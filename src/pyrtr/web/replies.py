@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+
+from pyrtr.times import iso_time as iso_time  # where the endpoints look for what they share
 
 METHODS = ["GET", "HEAD"]
 # Describing a router takes a few microseconds: so many hold up the event loop for about a millisecond.
@@ -35,14 +36,3 @@ async def in_slices(items: Sequence[Item], size: int = SLICE) -> AsyncIterator[S
     for start in range(0, len(items), size):
         yield items[start : start + size]
         await asyncio.sleep(0)
-
-
-def iso_time(seconds: float | None) -> str | None:
-    """Unix seconds as UTC in ISO 8601, such as 2026-09-01T12:00:00.000Z; None for None and for what is no date."""
-    if seconds is None:
-        return None
-    try:
-        time = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -63,13 +63,17 @@ class Outcome:
 
 
 class Response:
-    """What came between a Cache Response and its End of Data."""
+    """What came between a Cache Response and its End of Data.
+
+    Attributes:
+        size: octets of payload so far.
+    """
 
     def __init__(self, version: Version) -> None:
         self._version = version
         self._bounds = {kind: bounds for kind, bounds in PAYLOAD_BYTES.items() if kind in PDU_TYPES[version]}
         self._octets = {kind: bytearray() for kind in PAYLOAD_BYTES}
-        self._size = 0
+        self.size = 0
         self._last_kind = 0
         self._is_ordered = True
 
@@ -106,8 +110,8 @@ class Response:
         """Append PDUs of one type."""
         if start == end:
             return
-        self._size += end - start
-        if self._size > MAX_RESPONSE_BYTES:
+        self.size += end - start
+        if self.size > MAX_RESPONSE_BYTES:
             raise ProtocolError(ErrorCode.INTERNAL_ERROR, f"a response of more than {MAX_RESPONSE_BYTES} octets")
         self._is_ordered &= kind >= self._last_kind
         self._last_kind = kind

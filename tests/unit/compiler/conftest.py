@@ -33,7 +33,7 @@ def start(monkeypatch, folder) -> Iterator[Start]:
     monkeypatch.setattr("asyncio.to_thread", direct)
     monkeypatch.setattr("asyncio.gather", one_by_one)
     log = Log()
-    for module in ("updater", "look"):
+    for module in ("updater", "look", "ledger"):
         monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
     started: list[Program] = []
 

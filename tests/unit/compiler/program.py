@@ -70,6 +70,7 @@ class Program:
             "merge": Merge.FAILOVER,
             "slurm": (),
             "others": 0,
+            "history_days": None,
             **settings,
         }
         self.sources = [self.source, *(folder / f"json-{number}" for number in range(self.settings["others"]))]
@@ -77,7 +78,7 @@ class Program:
         self.tasks: list[Task] = []
 
     def start(self) -> Program:
-        self.store = Store(self.folder)
+        self.store = Store(self.folder, self.settings["history_days"])
         self.publisher = Publisher(Published(Timing(), new_session_ids()))
         self.published: list[Published] = []
         self.publisher.subscribe(lambda: self.published.append(self.publisher.current))

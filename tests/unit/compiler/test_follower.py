@@ -68,12 +68,14 @@ class Program:
         self.published: list[Published] = []
         self.publisher.subscribe(self._note)
         self.source = Source(self._location)
-        ledger = Ledger(self.store, self.publisher, max_steps=self._max_steps, initial_serial=None)
+        upstream = Upstream(self.source)
+        ledger = Ledger(
+            self.store, self.publisher, max_steps=self._max_steps, initial_serial=None, upstream=upstream.key
+        )
         self.follower = Follower(
-            Upstream(self.source),
+            upstream,
             ledger,
             self._policy,
-            max_steps=self._max_steps,
             gate=self.gates.append,
             clock=lambda: self.now,
         )

@@ -7,8 +7,9 @@ import base64
 import pytest
 from tests.examples import MAX_ASN, SKI
 
-from pyrtr.sources.records import fields
+from pyrtr.sources.records import fields, prefixes
 from pyrtr.sources.records.fields import RejectedError
+from pyrtr.sources.records.prefixes import ipv4_prefixes, ipv6_prefixes
 
 ASNS = [
     (0, 0),
@@ -169,16 +170,14 @@ NO_IPV6 = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("read", "good", "bad"), [(fields.ipv4_prefixes, IPV4, NO_IPV4), (fields.ipv6_prefixes, IPV6, NO_IPV6)]
-)
+@pytest.mark.parametrize(("read", "good", "bad"), [(ipv4_prefixes, IPV4, NO_IPV4), (ipv6_prefixes, IPV6, NO_IPV6)])
 def test_prefixes_are_read_whatever_stands_beside_them(read, good, bad, monkeypatch):
     """In one column, in several pieces, and each alone: no text moves what is read from the next."""
     pairs = zip([text for text, _, _ in good] * len(bad), bad * len(good), strict=True)
     mixed = [text for pair in pairs for text in pair]
     whole = [(column, 2**16) for column in ([text for text, _, _ in good], bad, mixed, mixed[1:])]
     for column, chunk in (*whole, *((mixed, chunk) for chunk in (1, 2, 3)), *(([text], 1) for text in mixed)):
-        monkeypatch.setattr(fields, "_CHUNK", chunk)
+        monkeypatch.setattr(prefixes, "_CHUNK", chunk)
         addresses, lengths, is_good = read(column)
         expected = [next((row for row in good if row[0] == text), None) for text in column]
         assert is_good.tolist() == [row is not None for row in expected]
@@ -186,7 +185,7 @@ def test_prefixes_are_read_whatever_stands_beside_them(read, good, bad, monkeypa
             assert row is None or (address.tobytes().hex(), length) == row[1:]
 
 
-@pytest.mark.parametrize("read", [fields.ipv4_prefixes, fields.ipv6_prefixes])
+@pytest.mark.parametrize("read", [ipv4_prefixes, ipv6_prefixes])
 def test_an_empty_column_is_read(read):
     addresses, lengths, is_good = read([])
     assert (addresses.shape[0], lengths.tolist(), is_good.tolist()) == (0, [], [])

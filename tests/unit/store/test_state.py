@@ -25,8 +25,9 @@ from tests.generations import (
 
 from pyrtr.errors import StoreError
 from pyrtr.payload.history import History
+from pyrtr.store.aside import MAX_SET_ASIDE
 from pyrtr.store.sessions import restarted
-from pyrtr.store.state import MAX_SET_ASIDE, LockedError, Store
+from pyrtr.store.state import LockedError, Store
 from pyrtr.store.table_file import content_digest
 
 

@@ -125,7 +125,7 @@ async def test_no_answer_tells_which_programs_serve(monkeypatch):
     monkeypatch.setattr(limits, "MAX_UNDER_WAY", 1)
     raw = [
         b"\2\2\0\0\0\0\0\x08\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /nothing HTTP/9.9\r\n\r\n",
         GET % b"/nothing",
         b"GET http://[ HTTP/1.1\r\n\r\n",
     ]

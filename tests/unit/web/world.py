@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -20,7 +22,7 @@ from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.payload.delta import difference
 from pyrtr.payload.history import History, Step
 from pyrtr.payload.order import IPV4_ROW, octets
-from pyrtr.payload.table import PayloadTable
+from pyrtr.payload.table import Facts, PayloadTable, endless
 from pyrtr.server.connection import Connection
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.server.registry import Registry
@@ -30,6 +32,7 @@ from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
 from pyrtr.store.state import Store
+from pyrtr.store.table_file import content_digest, write_table
 from pyrtr.web.app import Context, create_app
 from pyrtr.web.server import HttpServer
 from pyrtr.web.tls import HttpTls
@@ -59,6 +62,14 @@ def published(*tables: PayloadTable, published_at: float = PUBLISHED_AT, metadat
         published_at=published_at,
         metadata=metadata if isinstance(metadata, dict) else {},
     )
+
+
+def filed(first: Published, folder: Path, facts: Facts | None = None) -> Published:
+    """The same with the file of its table, and with what is known of that."""
+    assert first.table is not None
+    path = folder / f"table-{first.serial}"
+    digest = write_table(path, first.table, endless(first.table, "arin") if facts is None else facts)
+    return dataclasses.replace(first, path=path, digest=digest, content=content_digest(first.table))
 
 
 def large_table(size: int = 300_000) -> PayloadTable:
@@ -139,6 +150,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
             listener.close()
             for connection in list(registry.connections):
                 connection.abort("the test is over")
+            await context.lookup.close()
             publisher.close()
             store.close()
 

@@ -69,6 +69,22 @@ def steps_of(raw_steps: list[RawStep]) -> list[Step]:
         raise SourceError(f"its steps can't be read: {error}") from error
 
 
+def raw_step(step: Step) -> RawStep:
+    """A step as it is sent."""
+    delta = step.delta
+    changes = [(change.customer_asn, change.old_provider_asns, change.new_provider_asns) for change in delta.aspas]
+    raw = (
+        delta.ipv4.announce.tobytes(),
+        delta.ipv4.withdraw.tobytes(),
+        delta.ipv6.announce.tobytes(),
+        delta.ipv6.withdraw.tobytes(),
+        _raw_keys(delta.router_keys.announce),
+        _raw_keys(delta.router_keys.withdraw),
+        changes,
+    )
+    return step.from_serial, step.content, raw
+
+
 def keep_steps(path: Path, raw_steps: list[RawStep]) -> None:
     """Write steps for `kept_steps` to read.
 
@@ -114,6 +130,10 @@ def _delta(
         KeyChanges(_keys(keys_announce), _keys(keys_withdraw)),
         tuple(itertools.starmap(AspaChange, changes)),
     )
+
+
+def _raw_keys(keys: tuple[RouterKey, ...]) -> _Keys:
+    return [(key.ski, key.asn, key.spki) for key in keys]
 
 
 def _keys(raw: _Keys) -> tuple[RouterKey, ...]:

@@ -60,16 +60,20 @@ class Builder:
         self._router_keys: dict[RouterKey, int] = {}
         self._aspas: dict[int, tuple[set[int], int]] = {}
 
-    def vrps(self, records: VrpRecords) -> Columns:
+    def vrps(self, *parts: VrpRecords) -> Columns:
         """Sort the usable VRPs of one address family; of two that are the same, the later end counts."""
-        rows, is_kept = self._rows(records)
-        row_type = IPV4_ROW if records.addresses.shape[1] == 4 else IPV6_ROW
-        expires, anchors = records.expires[is_kept], records.anchors[is_kept]
-        del records  # 20 MB of a million VRPs, which are not needed while they are sorted
-        columns = sort_unique(rows.view(row_type).reshape(-1), expires, anchors)
-        if duplicates := len(rows) - len(columns[0]):
+        row_type = IPV4_ROW if parts[0].addresses.shape[1] == 4 else IPV6_ROW
+        columns = []
+        for records in parts:
+            rows, is_kept = self._rows(records)
+            columns.append((rows.view(row_type).reshape(-1), records.expires[is_kept], records.anchors[is_kept]))
+        del parts, records  # 20 MB of a million VRPs, which are not needed while they are sorted
+        rows_of, expires_of, anchors_of = zip(*columns, strict=True)
+        all_rows = np.concatenate(rows_of)
+        unique = sort_unique(all_rows, np.concatenate(expires_of), np.concatenate(anchors_of))
+        if duplicates := len(all_rows) - len(unique[0]):
             self.dropped["duplicate"] += duplicates
-        return columns
+        return unique
 
     def _rows(self, records: VrpRecords) -> tuple[Octets, Flags]:
         """Lay out the usable VRPs as rows (see `payload.order`); also says which they are."""

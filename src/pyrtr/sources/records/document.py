@@ -49,6 +49,8 @@ from pyrtr.sources.base import Loaded
 from pyrtr.sources.records import fields, metadata
 from pyrtr.sources.records.builder import ABSENT, OUT_OF_RANGE, Builder, Columns, VrpRecords
 from pyrtr.sources.records.fields import Flags, Octets, RejectedError
+from pyrtr.sources.records.layout import Listed
+from pyrtr.sources.records.prefixes import ipv4_prefixes, ipv6_prefixes
 
 Asn = int | str
 Seconds = int | float
@@ -238,9 +240,12 @@ def _counts(document: Typed | Loose) -> dict[str, int]:
     }
 
 
-def load(decoded: Decoded, builder: Builder) -> Loaded:
-    """Make payload of the records."""
-    ipv4, ipv6, anchors = _vrps(decoded.roas, builder)
+def load(decoded: Decoded, builder: Builder, listed: Listed | None = None) -> Loaded:
+    """Make payload of the records; of `listed`, if there is any, in the place of `decoded.roas`."""
+    if listed is None:
+        ipv4, ipv6, anchors = _vrps(decoded.roas, builder)
+    else:
+        ipv4, ipv6, anchors = builder.vrps(*listed.ipv4), builder.vrps(*listed.ipv6), listed.anchors
     for key in decoded.router_keys:
         _add_router_key(key, builder)
     for aspa in decoded.aspas:
@@ -279,7 +284,7 @@ def _vrps(records: list[RoaRecord], builder: Builder) -> tuple[Columns, Columns,
             )
         )
 
-    return family(~is_ipv6, fields.ipv4_prefixes), family(is_ipv6, fields.ipv6_prefixes), names
+    return family(~is_ipv6, ipv4_prefixes), family(is_ipv6, ipv6_prefixes), names
 
 
 def _end(record: RoaRecord | KeyRecord | AspaRecord, choose: Callable[[list[Seconds]], Seconds]) -> Seconds:

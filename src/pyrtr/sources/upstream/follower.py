@@ -16,13 +16,13 @@ from pathlib import Path
 
 import msgspec
 
-from pyrtr.errors import SourceError, StoreError
+from pyrtr.errors import StoreError
 from pyrtr.payload.table import endless
 from pyrtr.processes import end_with_parent
 from pyrtr.session.actions import Close, Note, Send
 from pyrtr.session.router import Confirmed, Held, Phase, RouterAction, RouterSession
+from pyrtr.sources.upstream.conversation import converse
 from pyrtr.sources.upstream.messages import AGAIN, Confirmation, Loss, Message, Order, Remark, Written
-from pyrtr.sources.upstream.transport import Connection, connect
 from pyrtr.store.table_file import write_table
 
 TRUST_ANCHOR = "rtr"  # the protocol does not tell the real ones
@@ -55,41 +55,12 @@ class Follower:
             pause_s = max(0.0, session.connect_at - time.monotonic()) * (1 + JITTER * random.random())
             self._tell_trouble(time.monotonic() + pause_s)
             await asyncio.sleep(pause_s)
-            try:
-                connection = await connect(self._order)
-            except SourceError as error:
-                session.failed(str(error), time.monotonic())
-                continue
-            try:
-                await self._converse(connection)
-            finally:
-                await connection.close()
+            await converse(session, self._order.peer, self._do)
 
-    async def _converse(self, connection: Connection) -> None:
-        """One connection, to its end."""
-        session = self._session
-        self._do(session.opened(time.monotonic()), connection)
-        while session.phase is not Phase.CLOSED:
-            try:
-                async with asyncio.timeout_at(session.deadline):
-                    data = await connection.read()
-            except TimeoutError:
-                self._do(session.timer(time.monotonic()), connection)
-                continue
-            except SourceError as error:
-                session.closed(str(error), time.monotonic())
-                continue
-            if data:
-                self._do(session.receive(data, time.monotonic()), connection)
-            else:
-                session.closed("it closed the connection", time.monotonic())
-
-    def _do(self, actions: Iterable[RouterAction], connection: Connection) -> None:
+    def _do(self, actions: Iterable[RouterAction]) -> None:
         session = self._session
         for action in actions:
             match action:
-                case Send(data):
-                    connection.write(data)
                 case Confirmed(held, is_changed):
                     if is_changed:
                         self._digest = None
@@ -100,8 +71,8 @@ class Follower:
                         for name, value in fields.items()
                     }
                     self._tell(Remark(event, shown, is_warning))
-                case Close():
-                    pass  # the phase says so
+                case Send() | Close():
+                    pass  # the connection is seen to; the phase says the latter
         if session.phase is Phase.WAITING and session.deadline is not None:
             self._tell_trouble(session.deadline)
 

@@ -12,15 +12,13 @@ from pyrtr.sources.fetch.request import SourceTls
 AGAIN = b"again\n"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to follow.
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """A cache, and how it is reached.
 
     Attributes:
         scheme: `rtr`, `rtr+tls` or `rtr+ssh`.
         host, port: of the cache.
         user, password: for SSH; it goes over standard input, since arguments and environment can be seen by others.
-        folder, prefix: where table files are written, and what their names begin with. No name is used twice.
-        floor_s, ceiling_s: bounds for the pause between queries, whatever the cache wishes.
         tls: for TLS: see there.
         ssh_key, known_hosts: for SSH: files of a private key, and of the host keys that are trusted.
     """
@@ -30,13 +28,25 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     user: str | None = None
     password: str | None = None
+    tls: SourceTls = SourceTls()
+    ssh_key: str | None = None
+    known_hosts: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to follow.
+
+    Attributes:
+        peer: the cache.
+        folder, prefix: where table files are written, and what their names begin with. No name is used twice.
+        floor_s, ceiling_s: bounds for the pause between queries, whatever the cache wishes.
+    """
+
+    peer: Peer
     folder: str
     prefix: str
     floor_s: float
     ceiling_s: float
-    tls: SourceTls = SourceTls()
-    ssh_key: str | None = None
-    known_hosts: str | None = None
 
 
 class Confirmation(msgspec.Struct, frozen=True, tag="confirmation"):

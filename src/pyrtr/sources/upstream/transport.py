@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyrtr.errors import SourceError
 from pyrtr.sources.fetch.connection import tls_context, words
-from pyrtr.sources.upstream.messages import Order
+from pyrtr.sources.upstream.messages import Peer
 
 if TYPE_CHECKING:
     import ssl
@@ -55,22 +55,24 @@ class Connection:
 
     async def close(self) -> None:
         """Close so that what was written arrives, if it can within a moment."""
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(CLOSE_S):
-                if self._writer.can_write_eof():
-                    # Unread octets would turn the close into a reset, which overtakes an Error Report on its way.
-                    self._writer.write_eof()
-                    while await self._reader.read(READ_BYTES):
-                        pass
-                self._writer.close()
-                await self._writer.wait_closed()
-        if self._ssh is not None:
-            self._ssh.abort()
-        elif isinstance(self._writer, asyncio.StreamWriter):
-            self._writer.transport.abort()
+        try:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CLOSE_S):
+                    if self._writer.can_write_eof():
+                        # Unread octets would turn the close into a reset, which overtakes an Error Report on its way.
+                        self._writer.write_eof()
+                        while await self._reader.read(READ_BYTES):
+                            pass
+                    self._writer.close()
+                    await self._writer.wait_closed()
+        finally:
+            if self._ssh is not None:
+                self._ssh.abort()
+            elif isinstance(self._writer, asyncio.StreamWriter):
+                self._writer.transport.abort()
 
 
-async def connect(order: Order) -> Connection:
+async def connect(peer: Peer) -> Connection:
     """Open a connection.
 
     Raises:
@@ -78,13 +80,13 @@ async def connect(order: Order) -> Connection:
     """
     try:
         async with asyncio.timeout(CONNECT_S):
-            match order.scheme:
+            match peer.scheme:
                 case "rtr+ssh":
-                    return await _connect_ssh(order)
+                    return await _connect_ssh(peer)
                 case "rtr+tls":
-                    return await _connect_tcp(order, tls_context(order.tls))
+                    return await _connect_tcp(peer, tls_context(peer.tls))
                 case _:
-                    return await _connect_tcp(order, None)
+                    return await _connect_tcp(peer, None)
     except TimeoutError:
         raise SourceError(f"no connection within {CONNECT_S:.0f} s") from None
     except SourceError:
@@ -93,24 +95,24 @@ async def connect(order: Order) -> Connection:
         raise SourceError(words(error)) from error
 
 
-async def _connect_tcp(order: Order, tls: ssl.SSLContext | None) -> Connection:
-    reader, writer = await asyncio.open_connection(order.host, order.port, ssl=tls, limit=READ_BYTES)
+async def _connect_tcp(peer: Peer, tls: ssl.SSLContext | None) -> Connection:
+    reader, writer = await asyncio.open_connection(peer.host, peer.port, ssl=tls, limit=READ_BYTES)
     # 8210bis §9: keep-alives SHOULD be on.
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return Connection(reader, writer)
 
 
-async def _connect_ssh(order: Order) -> Connection:
+async def _connect_ssh(peer: Peer) -> Connection:
     import asyncssh  # it takes a fifth of a second
 
     # Nothing comes from the home folder or an agent: what the settings name is all there is.
     connection = await asyncssh.connect(
-        order.host,
-        order.port,
-        username=order.user,
-        password=order.password,
-        client_keys=[order.ssh_key] if order.ssh_key is not None else None,
-        known_hosts=order.known_hosts,
+        peer.host,
+        peer.port,
+        username=peer.user,
+        password=peer.password,
+        client_keys=[peer.ssh_key] if peer.ssh_key is not None else None,
+        known_hosts=peer.known_hosts,
         agent_path=None,
         gss_host=None,
         config=None,

@@ -1,0 +1,306 @@
+"""The shared stream in NATS JetStream, which replicates it by Raft.
+
+    stream        pyrtr-NAME, subject pyrtr.NAME.generation: the records
+    key-value     pyrtr-NAME-duty, each entry for `DUTY_S`: `duty`, and `member.ID` for each member
+    object store  pyrtr-NAME-tables: a table file
+    subject       pyrtr.NAME.word: what members tell each other, not kept
+
+A record is published with the sequence number that it expects to be the last: the server takes one of several that
+expect the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, Header, KeyValueConfig, ObjectStoreConfig, StorageType, StreamConfig
+from nats.js.errors import APIError, BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.kv import KeyValue
+from nats.js.object_store import ObjectStore
+
+from pyrtr.errors import FleetError, SupersededError
+from pyrtr.fleet import record as records
+from pyrtr.fleet.record import Duty, Record
+from pyrtr.fleet.stream import DUTY_S
+
+CONNECT_S = 5.0
+# An election of another leader takes a few seconds, within which nothing is answered.
+ANSWER_S = 5.0
+TABLE_S = 120.0
+# A server that is cut off without a word is given up after twice this.
+PING_S = 3
+# Copies of everything, where the servers are a cluster.
+REPLICAS = 3
+# What the records may take on the servers, in octets; the oldest go first.
+MAX_STREAM_BYTES = 2**30
+_WRONG_LAST_SEQUENCE = {10071, 10164}
+_DUTY = "duty"
+_MEMBER = "member."
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def _translated(
+    method: Callable[Parameters, Coroutine[Any, Any, Result]],
+) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Raise FleetError for whatever NATS, the network or the clock raise."""
+
+    @functools.wraps(method)
+    async def translated(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return await method(*args, **kwargs)
+        except FleetError:
+            raise
+        except TimeoutError as error:
+            raise FleetError("the fleet's servers do not answer in time") from error
+        except (NatsError, OSError, ValueError) as error:
+            raise FleetError(f"the fleet's servers can't be used: {str(error) or type(error).__name__}") from error
+
+    return translated
+
+
+class NatsStream:
+    """The shared stream (see `fleet.stream.Stream`).
+
+    Args:
+        servers: URLs of the NATS servers, which may hold a password.
+        name: of the fleet.
+        member: our own name, another one for each process.
+        max_records: how many records are kept.
+        tls: how TLS is spoken, where a URL says `tls`.
+    """
+
+    def __init__(
+        self, servers: list[str], name: str, member: str, *, max_records: int, tls: ssl.SSLContext | None
+    ) -> None:
+        self.changed = asyncio.Event()
+        self._servers = servers
+        self._stream = f"pyrtr-{name}"
+        self._subject = f"pyrtr.{name}.generation"
+        self._bucket = f"pyrtr-{name}-duty"
+        self._word = f"pyrtr.{name}.word"
+        self._member = member
+        self._max_records = max_records
+        self._tls = tls
+        self._client: Client | None = None
+        self._jetstream: JetStreamContext
+        self._entries: KeyValue
+        self._objects: ObjectStore
+        self._duty_revision = 0
+        self._replicas = 1
+
+    @_translated
+    async def open(self, on_word: Callable[[str], None]) -> None:
+        """Connect, if that is not done yet, and make what is missing; `on_word` is told what `tell` says."""
+        if self._client is not None:
+            if not self._client.is_connected:
+                raise FleetError("no server of the fleet can be reached")
+            return
+        client = Client()
+        options: dict[str, Any] = {} if self._tls is None else {"tls": self._tls}
+        connecting = client.connect(
+            servers=self._servers,
+            name=f"pyrtr {self._member}",
+            connect_timeout=2,
+            reconnect_time_wait=1,
+            max_reconnect_attempts=-1,
+            ping_interval=PING_S,
+            max_outstanding_pings=2,
+            error_cb=_unheard,
+            **options,
+        )
+        try:
+            await asyncio.wait_for(connecting, CONNECT_S)
+            self._jetstream = client.jetstream(timeout=ANSWER_S)
+            self._replicas = REPLICAS if client._server_info.get("cluster") else 1
+            await self._prepare()
+
+            async def changed(_message: Msg) -> None:
+                self.changed.set()
+
+            async def heard(message: Msg) -> None:
+                on_word(message.data.decode("utf-8", "replace"))
+
+            await client.subscribe(self._subject, cb=changed)
+            await client.subscribe(self._word, cb=heard)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await client.close()
+            raise
+        self._client = client
+
+    @_translated
+    async def close(self) -> None:
+        """Let go."""
+        client, self._client = self._client, None
+        if client is not None:
+            await asyncio.wait_for(client.close(), CONNECT_S)
+
+    @_translated
+    async def end(self) -> tuple[str, int]:
+        """What tells this stream from another that took its place, and the place of its last record: 0 without any."""
+        try:
+            info = await self._jetstream.stream_info(self._stream)
+        except NotFoundError:  # all of it is lost
+            await self._prepare()
+            info = await self._jetstream.stream_info(self._stream)
+        return str(info.created), info.state.last_seq
+
+    @_translated
+    async def record(self, sequence: int) -> Record | None:
+        """One record; None if it is not there any more."""
+        try:
+            message = await self._jetstream.get_msg(self._stream, seq=sequence)
+        except NotFoundError:
+            return None
+        return await asyncio.to_thread(records.decode, message.data or b"")
+
+    @_translated
+    async def append(self, record: Record, after: int) -> int:
+        """Append a record behind the one with sequence number `after`; returns its own."""
+        data = await asyncio.to_thread(records.encode, record)
+        headers: dict[str, Any] = {Header.EXPECTED_LAST_SEQUENCE: str(after)}
+        try:
+            done = await self._jetstream.publish(self._subject, data, stream=self._stream, headers=headers)
+        except APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
+                raise SupersededError("another replica was first") from error
+            raise
+        return done.seq
+
+    @property
+    def max_record_bytes(self) -> int:
+        """How large a record may be."""
+        return 2**20 if self._client is None else self._client.max_payload
+
+    @_translated
+    async def put_table(self, name: str, path: Path) -> None:
+        """Keep a file, and let go of older ones."""
+        with path.open("rb") as file:
+            await asyncio.wait_for(self._objects.put(name, file), TABLE_S)
+        for other in await self.tables():
+            if other != name:
+                await self._objects.delete(other)
+
+    @_translated
+    async def get_table(self, name: str, path: Path) -> bool:
+        """Write a file that is kept to `path`; False if it is not kept (any more)."""
+        try:
+            with path.open("wb") as file:
+                await asyncio.wait_for(self._objects.get(name, writeinto=file), TABLE_S)
+        except NotFoundError:
+            return False
+        return True
+
+    @_translated
+    async def tables(self) -> list[str]:
+        """Names of the files that are kept."""
+        try:
+            return [info.name for info in await self._objects.list(ignore_deletes=True) if info.name]
+        except NotFoundError:
+            return []
+
+    @_translated
+    async def on_duty(self) -> Duty | None:
+        """Who is on duty."""
+        entry = await self._entry(_DUTY)
+        return None if entry is None else msgspec.msgpack.decode(entry, type=Duty)
+
+    @_translated
+    async def take_duty(self, duty: Duty) -> bool:
+        """Be on duty for the next `DUTY_S` seconds, or go on being; False if another is."""
+        value = msgspec.msgpack.encode(duty)
+        try:
+            if self._duty_revision:
+                self._duty_revision = await self._entries.update(_DUTY, value, last=self._duty_revision)
+            else:
+                self._duty_revision = await self._entries.create(_DUTY, value)
+        except KeyWrongLastSequenceError:
+            self._duty_revision = 0
+            return False
+        except (TimeoutError, NatsError):
+            self._duty_revision = 0  # whether it was taken is not known; if so, it ends by itself
+            raise
+        return True
+
+    @_translated
+    async def leave_duty(self) -> None:
+        """Let another be on duty."""
+        revision, self._duty_revision = self._duty_revision, 0
+        if revision:
+            with contextlib.suppress(KeyWrongLastSequenceError):
+                await self._entries.delete(_DUTY, last=revision)
+
+    @_translated
+    async def attend(self, settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Be there for the next `DUTY_S` seconds; returns who is, ourselves included, with their settings."""
+        await self._entries.put(_MEMBER + self._member, msgspec.json.encode(settings))
+        prefix = f"$KV.{self._bucket}.{_MEMBER}"
+        info = await self._jetstream.stream_info(f"KV_{self._bucket}", subjects_filter=prefix + ">")
+        members = {}
+        for name in (subject.removeprefix(prefix) for subject in info.state.subjects or ()):
+            if (value := await self._entry(_MEMBER + name)) is not None:
+                members[name] = msgspec.json.decode(value, type=dict[str, str])
+        return members
+
+    @_translated
+    async def tell(self, word: str) -> None:
+        """Say a word to all members."""
+        if self._client is None:
+            raise FleetError("no server of the fleet can be reached")
+        await self._client.publish(self._word, word.encode())
+
+    async def _entry(self, key: str) -> bytes | None:
+        try:
+            return (await self._entries.get(key)).value
+        except KeyNotFoundError:  # deleted ones, too
+            return None
+
+    async def _prepare(self) -> None:
+        """Make what is missing."""
+        jetstream, replicas = self._jetstream, self._replicas
+        try:
+            await jetstream.stream_info(self._stream)
+        except NotFoundError:
+            await jetstream.add_stream(
+                StreamConfig(
+                    name=self._stream,
+                    subjects=[self._subject],
+                    storage=StorageType.FILE,
+                    num_replicas=replicas,
+                    max_msgs=self._max_records,
+                    max_bytes=MAX_STREAM_BYTES,
+                    discard=DiscardPolicy.OLD,
+                    deny_delete=True,
+                )
+            )
+        duty = KeyValueConfig(bucket=self._bucket, ttl=DUTY_S, storage=StorageType.FILE, replicas=replicas)
+        self._entries = await _found_or(jetstream.key_value(self._bucket), lambda: jetstream.create_key_value(duty))
+        name = f"{self._stream}-tables"
+        tables = ObjectStoreConfig(bucket=name, storage=StorageType.FILE, replicas=replicas)
+        self._objects = await _found_or(
+            jetstream.object_store(name), lambda: jetstream.create_object_store(name, tables)
+        )
+
+
+async def _found_or(found: Awaitable[Result], make: Callable[[], Awaitable[Result]]) -> Result:
+    try:
+        return await found
+    except (BucketNotFoundError, NotFoundError):
+        return await make()
+
+
+async def _unheard(_error: Exception) -> None:
+    """A connection lost or refused: the next question says so."""
