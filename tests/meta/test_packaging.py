@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pyrtr.settings import NOT_YET_KNOWN, VARIABLES, Settings
+from pyrtr.settings import VARIABLES, Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
 CHART = PACKAGING / "helm" / "pyrtr"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-KNOWN = {*VARIABLES, *NOT_YET_KNOWN}
+KNOWN = VARIABLES.keys()
 DEFAULTS = Settings()
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
