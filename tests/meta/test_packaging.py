@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ RULES = (PACKAGING / "debian" / "rules").read_text()
 
 def environment_file() -> str:
     """What /etc/default/pyrtr is made of."""
-    command = [sys.executable, PACKAGING / "environment.py"]
+    command = [sys.executable, str(PACKAGING / "environment.py")]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -110,7 +111,7 @@ def test_values_are_of_the_chart_and_settings_are_known(path: Path):
     assert list(_unknown(given, VALUES)) == []
 
 
-def _unknown(given: dict[str, Any], known: dict[str, Any]) -> Any:
+def _unknown(given: dict[str, Any], known: dict[str, Any]) -> Iterator[str]:
     for name, value in given.items():
         if name not in known:
             yield name
@@ -146,7 +147,7 @@ def test_the_package_puts_the_program_where_the_unit_starts_it():
 
 def test_the_wheel_holds_every_file_of_the_program(tmp_path: Path):
     """Also those that are not Python: pages, styles, py.typed."""
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, "."]
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), "."]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60, env={**os.environ, "PIP_NO_INPUT": "1"})
     (wheel,) = tmp_path.glob("pyrtr-*.whl")
     with zipfile.ZipFile(wheel) as archive:
