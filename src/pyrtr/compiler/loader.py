@@ -378,6 +378,7 @@ class Loader(Updater):
                 "published", cause=task, serial=generation.serial, changes=report.change_count, **report.counts
             )
         else:
+            self._let_in_or_out(self._clock())
             ledger.refresh()
             self._log.info("source unchanged", source=self.status.location, serial=generation.serial, **report.counts)
 
