@@ -59,6 +59,12 @@ def _serve() -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     # numpy would start a thread for each processor for linear algebra, of which there is none here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # For pretty tracebacks, which are written nowhere here, structlog would load it, and take a tenth of the start.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+
+    from pyrtr import processes
+
+    processes.prepare("pyrtr.compiler.worker")
 
     from pyrtr.cli.output import print_problems
     from pyrtr.errors import SettingsError

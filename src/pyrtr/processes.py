@@ -1,8 +1,8 @@
 """Work in a process of its own: requests on its standard input, answers on its standard output.
 
 It has memory that the serving process must never have, and dies with the process that started it. Both ends are here:
-`run` starts a module of ours for one request, and `answer` is what that module does; a `Companion` goes on answering,
-and `answer_all` is what its module does.
+`run` starts a module of ours for one request, and `answer` is what that module does; `prepare` starts it before there
+is one. A `Companion` goes on answering, and `answer_all` is what its module does.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import contextlib
 import ctypes
 import gc
 import os
+import select
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 # From the end of its output to the end of a process.
 ENDING_S = 1.0
+# A process that is asked nothing ends after the latter; it is asked nothing any more after the former.
+PREPARED_S, IDLE_S = 30.0, 60.0
 _PR_SET_PDEATHSIG = 1
 # glibc by default gives freed memory back to the system and has it cleared page by page when it is needed again. That
 # takes a tenth of the time in which a table is made. 32 MiB is the largest piece that glibc keeps.
@@ -57,6 +62,45 @@ class Answer(msgspec.Struct, Generic[Report], frozen=True):
     refusal: Refusal | None = None
 
 
+class _Prepared:
+    """A process that was started before there was an event loop; what `run` needs of `asyncio.subprocess.Process`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._asked_until = time.monotonic() + PREPARED_S
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.returncode is None and time.monotonic() < self._asked_until
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    async def communicate(self, request: bytes) -> tuple[bytes, bytes]:
+        import asyncio
+
+        return await asyncio.to_thread(self._process.communicate, request)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def wait(self) -> int:
+        import asyncio
+
+        return await asyncio.to_thread(self._process.wait)
+
+
+_prepared: dict[str, _Prepared] = {}
+
+
+def prepare(module: str) -> None:
+    """Start a module that calls `answer`, for the first `run` of it: it loads while we do, and ends if none comes."""
+    pipe = subprocess.PIPE
+    with contextlib.suppress(OSError):  # `run` tries again, and says so
+        _prepared[module] = _Prepared(subprocess.Popen(_arguments(module), stdin=pipe, stdout=pipe, stderr=pipe))
+
+
 async def run(
     module: str, purpose: str, request: msgspec.Struct, kind: type[Answer[Report]], *, timeout_s: float
 ) -> Report:
@@ -76,7 +120,8 @@ async def run(
     """
     import asyncio  # 10 MiB, and 40 ms, that a process which answers does without
 
-    process = await _start(module, purpose)
+    prepared = _prepared.pop(module, None)
+    process = prepared if prepared is not None and prepared.is_waiting else await _start(module, purpose)
     try:
         output, errors = await asyncio.wait_for(process.communicate(msgspec.json.encode(request)), timeout_s)
     except TimeoutError:
@@ -173,9 +218,12 @@ async def spawn(module: str) -> asyncio.subprocess.Process:
     import asyncio
 
     pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*_arguments(module), stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def _arguments(module: str) -> tuple[str, ...]:
     # -P: no module is taken from the working directory, as none is when the `pyrtr` command is run.
-    arguments = (sys.executable, "-P", "-m", module, str(os.getpid()))
-    return await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+    return sys.executable, "-P", "-m", module, str(os.getpid())
 
 
 async def _start(module: str, purpose: str) -> asyncio.subprocess.Process:
@@ -194,7 +242,7 @@ def _report_of(answer: Answer[Report], purpose: str) -> Report:
 
 
 def answer(kind: type[Request], work: Callable[[Request], Report]) -> NoReturn:
-    """Answer one request of the process whose id is the argument, and end.
+    """Answer one request of the process whose id is the argument, and end; also if none comes for `IDLE_S`.
 
     Args:
         kind: of the request.
@@ -203,6 +251,8 @@ def answer(kind: type[Request], work: Callable[[Request], Report]) -> NoReturn:
     end_with_parent()
     _keep_memory()
     gc.disable()  # nothing here is cyclic, and a million records are walked at every collection
+    if not select.select([sys.stdin], [], [], IDLE_S)[0]:
+        os._exit(0)
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
     sys.stdout.buffer.write(msgspec.json.encode(_outcome(work, request)))
     sys.stdout.buffer.flush()

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+import rich
 import structlog
 
 from pyrtr.__main__ import main
@@ -47,6 +48,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     supervisor = ModuleType("pyrtr.supervisor")
     supervisor.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyrtr.supervisor", supervisor)
+    monkeypatch.setitem(sys.modules, "rich", rich)  # it is barred from a process that serves, and is to be back after
+    monkeypatch.setattr("pyrtr.processes.prepare", lambda _module: None)
     return calls
 
 

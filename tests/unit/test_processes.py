@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,14 @@ from tests.generations import SERIES
 from tests.http_server import HttpServer
 from tests.other import Other
 
+from pyrtr import processes
+from pyrtr.compiler.job import Job, Report, Task
 from pyrtr.errors import SourceError, StoreError
 from pyrtr.processes import Answer, Companion
 from pyrtr.sources.fetch.request import Limits, SourceTls
 from pyrtr.sources.follow.messages import Followed, Order
+
+WORKER = "pyrtr.compiler.worker"
 
 
 @pytest.fixture
@@ -93,3 +97,45 @@ async def test_a_module_that_is_none_is_a_reason():
     companion = Companion("pyrtr.nothing", "follow", Answer[Followed])
     with pytest.raises(SourceError, match=r"the follow process ended with status 1: .*No module named pyrtr\.nothing"):
         await companion.ask(order(Path()), timeout_s=20)
+
+
+def job(folder: Path) -> Job:
+    """Nothing is to be served: it needs no input."""
+    table, delta, slurm = (str(folder / name) for name in ("table", "delta", "slurm"))
+    return Job(Task.WITHDRAW, 0.0, (), 60.0, None, None, None, None, table, delta, slurm)
+
+
+@pytest.fixture
+def waiting() -> Iterator[processes._Prepared]:
+    """A compile process that was started for the first request."""
+    processes.prepare(WORKER)
+    prepared = processes._prepared[WORKER]
+    yield prepared
+    processes._prepared.pop(WORKER, None)
+    prepared.kill()
+    prepared._process.communicate()
+
+
+async def test_one_that_was_prepared_takes_the_first_request(waiting, tmp_path):
+    report = await processes.run(WORKER, "compile", job(tmp_path), Answer[Report], timeout_s=20)
+    assert report.change_count == 0
+    assert (waiting.returncode, WORKER in processes._prepared) == (0, False)
+
+
+async def test_one_that_has_ended_meanwhile_takes_none(waiting, tmp_path):
+    waiting.kill()
+    await waiting.wait()
+    await processes.run(WORKER, "compile", job(tmp_path), Answer[Report], timeout_s=20)
+
+
+async def test_one_that_waits_for_too_long_takes_none(waiting, tmp_path):
+    waiting._asked_until = 0.0
+    await processes.run(WORKER, "compile", job(tmp_path), Answer[Report], timeout_s=20)
+    assert waiting.returncode is None
+
+
+async def test_one_that_takes_too_long_is_ended(waiting, tmp_path):
+    waiting._process.send_signal(signal.SIGSTOP)
+    with pytest.raises(SourceError, match=r"took longer than 0\.1 s"):
+        await processes.run(WORKER, "compile", job(tmp_path), Answer[Report], timeout_s=0.1)
+    assert waiting.returncode == -signal.SIGKILL
