@@ -63,7 +63,7 @@ class Extent:
 _MAIN = ("caches", "load", "restart")
 EXTENTS = {
     "full": Extent(
-        *("sep2026", tuple(name for name in FIGURES if name not in BY_HAND), 5, 1500, tuple(peers.RECIPES)),
+        *("sep2026", tuple(name for name in FIGURES if name not in BY_HAND), 5, 1800, tuple(peers.RECIPES)),
         crowds=(10, 100, 200, 1_000),
         peer_crowds=(200,),
         others=("medium", "future"),
