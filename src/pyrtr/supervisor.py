@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import secrets
@@ -283,6 +284,7 @@ async def _serve_http(
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(first.wait(), HTTP_PATIENCE_S)
     server = await asyncio.to_thread(_load_http, context, sockets, tls)
+    gc.freeze()  # what is loaded by now stays: looking through all of it for garbage would hold up routers for 50 ms
     await server.run()
 
 
