@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import pytest
+
+from pyrtr.compiler import process
+from pyrtr.compiler.job import Job, Report
+from pyrtr.compiler.worker import compile_table
+
 Result = TypeVar("Result")
 
 
@@ -39,6 +45,21 @@ async def one_by_one(*coroutines: Coroutine[Any, Any, Result], return_exceptions
         except Exception as error:
             results.append(error)
     return results
+
+
+def quieten(monkeypatch: pytest.MonkeyPatch) -> Log:
+    """Compile in this process, without threads; the log of all that loads."""
+
+    async def run(job: Job) -> Report:
+        return compile_table(job)
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr("asyncio.to_thread", direct)
+    monkeypatch.setattr("asyncio.gather", one_by_one)
+    log = Log()
+    for module in ("updater", "look", "ledger"):
+        monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
+    return log
 
 
 def drive(coroutine: Coroutine[Any, Any, Result]) -> Result:

@@ -8,11 +8,7 @@ import pytest
 from tests.fleet.replica import Replica
 from tests.fleet.sea import Sea
 from tests.generations import memory_folder
-from tests.quiet import Log, direct, one_by_one
-
-from pyrtr.compiler import process
-from pyrtr.compiler.job import Job, Report
-from pyrtr.compiler.worker import compile_table
+from tests.quiet import quieten
 
 Fleet = Callable[..., list[Replica]]
 
@@ -20,16 +16,7 @@ Fleet = Callable[..., list[Replica]]
 @pytest.fixture
 def fleet(monkeypatch) -> Iterator[Fleet]:
     """Make replicas, which do not run yet."""
-
-    async def run(job: Job) -> Report:
-        return compile_table(job)
-
-    monkeypatch.setattr(process, "run", run)
-    monkeypatch.setattr("asyncio.to_thread", direct)
-    monkeypatch.setattr("asyncio.gather", one_by_one)
-    log = Log()
-    for module in ("updater", "look", "ledger"):
-        monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
+    quieten(monkeypatch)
     with memory_folder() as folder:
         (folder / "sea").mkdir()
 

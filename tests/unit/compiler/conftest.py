@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.generations import memory_folder
-from tests.quiet import Log, direct, one_by_one
+from tests.quiet import quieten
 from tests.unit.compiler.program import Program, Start
-
-from pyrtr.compiler import process
-from pyrtr.compiler.job import Job, Report
-from pyrtr.compiler.worker import compile_table
 
 
 @pytest.fixture
@@ -25,16 +21,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def start(monkeypatch, folder) -> Iterator[Start]:
     """Start a program; it is stopped at the end."""
-
-    async def run(job: Job) -> Report:
-        return compile_table(job)
-
-    monkeypatch.setattr(process, "run", run)
-    monkeypatch.setattr("asyncio.to_thread", direct)
-    monkeypatch.setattr("asyncio.gather", one_by_one)
-    log = Log()
-    for module in ("updater", "look", "ledger"):
-        monkeypatch.setattr(f"pyrtr.compiler.{module}.get_logger", lambda: log)
+    quieten(monkeypatch)
     started: list[Program] = []
 
     def start(**settings) -> Program:

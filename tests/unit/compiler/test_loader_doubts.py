@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from tests.inputs import SMALL, aspa, many, vrp
+from tests.quiet import drive
 from tests.unit.compiler.program import (
     FIRST_SERIAL,
     HALF,
@@ -167,6 +168,14 @@ def test_stale_data_is_withdrawn_and_comes_back(start):
     assert (program.serial, program.payload) == (1, set(MORE))
     assert program.publisher.current.history.serials == (FIRST_SERIAL, 0)
     assert not program.loader.agenda.is_withdrawn
+
+
+def test_a_look_that_finds_the_same_data_fresh_opens_the_gate_itself(start):
+    program = stale(start, OnStale.CLOSE)
+    assert program.gates[-1] is False
+    program.offer(SMALL)
+    drive(program.loader._do(Task.LOAD))
+    assert (program.serial, program.gates[-1]) == (FIRST_SERIAL, True)
 
 
 def test_stale_data_closes_the_gate_until_there_is_better(start):
