@@ -203,6 +203,8 @@ class Companion(Generic[Report]):
         assert process.stdin is not None
         assert process.stdout is not None
         body = msgspec.msgpack.encode(request)
+        if process.stdin.is_closing():  # it has ended; to write would be no OSError with uvloop
+            raise BrokenPipeError
         process.stdin.write(len(body).to_bytes(_SIZE_BYTES) + body)
         await process.stdin.drain()
         size = int.from_bytes(await process.stdout.readexactly(_SIZE_BYTES))

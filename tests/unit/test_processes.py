@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from tests.generations import SERIES
 from tests.http_server import HttpServer
 from tests.other import Other
@@ -23,9 +24,13 @@ from pyrtr.sources.follow.messages import Followed, Order
 WORKER = "pyrtr.compiler.worker"
 
 
+def follower() -> Companion[Followed]:
+    return Companion("pyrtr.sources.follow.worker", "follow", Answer[Followed])
+
+
 @pytest.fixture
 async def companion() -> AsyncIterator[Companion[Followed]]:
-    companion = Companion("pyrtr.sources.follow.worker", "follow", Answer[Followed])
+    companion = follower()
     yield companion
     await companion.stop()
 
@@ -67,6 +72,20 @@ async def test_one_that_dies_is_a_reason_and_another_takes_over(companion, tmp_p
     assert await refused(companion, tmp_path) == "the follow process was killed by SIGKILL"
     assert await refused(companion, tmp_path) == "no connection: connection refused"
     assert pid(companion) != first
+
+
+def test_one_that_is_known_to_be_dead_is_the_same(tmp_path):
+    async def ask() -> None:
+        companion = follower()
+        await refused(companion, tmp_path)
+        process = companion._process
+        assert process is not None
+        assert process.stdin is not None
+        process.kill()
+        await process.stdin.wait_closed()
+        assert await refused(companion, tmp_path) == "the follow process was killed by SIGKILL"
+
+    uvloop.run(ask())
 
 
 async def test_one_that_hangs_is_ended(companion, tmp_path):
