@@ -8,10 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+from nats.js.api import ObjectInfo
 from tests.fleet.servers import Nats
 from tests.program import Program
 
 from pyrtr.errors import FleetError, SupersededError
+from pyrtr.fleet import jetstream
 from pyrtr.fleet.jetstream import NatsStream
 from pyrtr.fleet.record import Duty, Record
 from pyrtr.sources.follow.messages import Sessions
@@ -101,11 +103,35 @@ def test_the_newest_table_is_kept(urls, tmp_path):
         await one.put_table("b", path)
         assert not await other.has_table("a")
         assert await other.tables() == ["b"]
+        assert len(await one._subjects("OBJ_pyrtr-table-tables", "$O.>")) == 2  # nothing of the other is left
         assert await other.get_table("b", tmp_path / "taken")
         assert (tmp_path / "taken").read_bytes() == path.read_bytes()
         assert not await other.get_table("a", tmp_path / "taken")
 
     run(urls, "table", act)
+
+
+def test_a_transfer_is_given_up_when_the_server_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr(jetstream, "ANSWER_S", 0.5)
+    with Nats(tmp_path, 1) as nats:
+
+        async def act(one: NatsStream, _: NatsStream) -> None:
+            path = tmp_path / "table"
+            path.write_bytes(b"?" * 300_000)
+            await one.put_table("a", path)
+            get_info = one._objects.get_info
+
+            async def last_word(name: str) -> ObjectInfo:
+                info = await get_info(name)
+                nats.stop(0)
+                return info
+
+            monkeypatch.setattr(one._objects, "get_info", last_word)
+            with pytest.raises(FleetError, match="do not answer in time"):
+                await one.get_table("a", tmp_path / "taken")
+            nats.resume(0)
+
+        run(nats.urls, "hang", act)
 
 
 def test_a_program_that_stops_leaves_duty_at_once_and_waits_for_no_server(tmp_path):

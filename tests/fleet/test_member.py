@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from tests.quiet import drive
 from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
 
 from pyrtr.compiler.job import Task
-from pyrtr.errors import SettingsError
+from pyrtr.errors import SettingsError, SourceError
 from pyrtr.fleet import record as records
 from pyrtr.fleet.member import FORLORN_S, PATIENCE_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
@@ -109,6 +110,26 @@ def test_when_who_is_on_duty_goes_another_is(fleet):
     settle(others, 2 * DUTY_S)
     assert {replica.holds for replica in others} == {frozenset(MORE)}
     assert on_duty(others) is not first
+
+
+def test_who_comes_on_duty_after_a_failure_sees_what_is_due_at_once(fleet):
+    replicas = begin(fleet, 2)
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    first.crash()
+    other.sea.now += DUTY_S + 1
+    drive(other.loader._missed(SourceError("it is away")))
+    other.loader.agenda.failed(other.now)
+
+    async def come_on_duty() -> None:
+        pausing = asyncio.create_task(other.loader._pause(other.now))  # as for a minute: off duty nothing is due
+        await asyncio.sleep(0)
+        await other.loader.beat()
+        assert not other.loader.agenda.is_off_duty
+        async with asyncio.timeout(5):
+            await pausing
+
+    asyncio.run(come_on_duty())
 
 
 def test_who_is_cut_off_serves_on_and_makes_no_serial(fleet):

@@ -63,6 +63,7 @@ class Loader(Updater):
         self.places: Sequence[Place] = places
         self._looks = Looks(places, merge, slurm, ledger, policy, clock)
         self._looking: asyncio.Task[None] | None = None
+        self._rescheduled = asyncio.Event()  # somebody else has changed the agenda
         self._accepted: Losses | None = None
 
     # What others ask
@@ -153,15 +154,19 @@ class Loader(Updater):
         return self._looking is not None and not self._looking.done()
 
     async def _pause(self, now: float) -> None:
-        """Until something is due, wanted, or what is under way has ended."""
-        if self._looking is not None and self._looking.done():
+        """Until something is due, wanted, or what is under way has ended; or something else may be due."""
+        if not self._is_looking:
             self._looking = None
-        awaited = asyncio.create_task(self._wanted.wait()) if self._looking is None else self._looking
+        ended = asyncio.create_task(self._wanted.wait()) if self._looking is None else self._looking
+        rescheduled = asyncio.create_task(self._rescheduled.wait())
         try:
-            await asyncio.wait([awaited], timeout=self.agenda.pause_s(now))
+            timeout_s = self.agenda.pause_s(now)
+            await asyncio.wait([ended, rescheduled], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if awaited is not self._looking:
-                awaited.cancel()
+            self._rescheduled.clear()
+            rescheduled.cancel()
+            if ended is not self._looking:
+                ended.cancel()
 
     async def watch(self) -> None:
         """Trigger a look whenever SLURM files are replaced, come or go (see `sources.fetch.feed` for the sources)."""

@@ -12,6 +12,7 @@ expect the same.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 import ssl
@@ -25,7 +26,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, Header, KeyValueConfig, ObjectStoreConfig, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, Header, KeyValueConfig, ObjectInfo, ObjectStoreConfig, StorageType, StreamConfig
 from nats.js.errors import APIError, BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 from nats.js.object_store import ObjectStore
@@ -91,6 +92,7 @@ class NatsStream:
         self._stream = f"pyrtr-{name}"
         self._subject = f"pyrtr.{name}.generation"
         self._bucket = f"pyrtr-{name}-duty"
+        self._tables = f"pyrtr-{name}-tables"
         self._word = f"pyrtr.{name}.word"
         self._member = member
         self._max_records = max_records
@@ -192,17 +194,28 @@ class NatsStream:
     async def put_table(self, name: str, path: Path) -> None:
         """Keep a file, and let go of older ones."""
         with path.open("rb") as file:
-            await asyncio.wait_for(self._objects.put(name, file), TABLE_S)
-        for other in await self.tables():
-            if other != name:
-                await self._objects.delete(other)
+            info = await asyncio.wait_for(self._objects.put(name, file), TABLE_S)
+        kept = {self._about(name), self._chunks(info)}
+        store = f"OBJ_{self._tables}"
+        for subject in await self._subjects(store, f"$O.{self._tables}.>"):
+            if subject not in kept:
+                await self._jetstream.purge_stream(store, subject=subject)
 
     @_translated
     async def get_table(self, name: str, path: Path) -> bool:
-        """Write a file that is kept to `path`; False if it is not kept (any more)."""
+        """Write a file that is kept to `path`; False if it is not kept (any more).
+
+        It is asked for chunk by chunk: where a server dies within, a consumer would go on waiting.
+        """
+        store, sequence = f"OBJ_{self._tables}", 0
         try:
-            with path.open("wb") as file:
-                await asyncio.wait_for(self._objects.get(name, writeinto=file), TABLE_S)
+            async with asyncio.timeout(TABLE_S):
+                info = await self._objects.get_info(name)
+                with path.open("wb") as file:
+                    for _ in range(info.chunks or 0):
+                        chunk = await self._jetstream.get_msg(store, sequence + 1, self._chunks(info), next=True)
+                        sequence = chunk.seq or 0
+                        await asyncio.to_thread(file.write, chunk.data or b"")
         except NotFoundError:
             return False
         return True
@@ -219,10 +232,9 @@ class NatsStream:
     @_translated
     async def tables(self) -> list[str]:
         """Names of the files that are kept."""
-        try:
-            return [info.name for info in await self._objects.list(ignore_deletes=True) if info.name]
-        except NotFoundError:
-            return []
+        prefix = self._about("")
+        subjects = await self._subjects(f"OBJ_{self._tables}", prefix + "*")
+        return [base64.urlsafe_b64decode(subject.removeprefix(prefix)).decode() for subject in subjects]
 
     @_translated
     async def on_duty(self) -> Duty | None:
@@ -260,9 +272,9 @@ class NatsStream:
         """Be there for the next `DUTY_S` seconds; returns who is, ourselves included, with their settings."""
         await self._entries.put(_MEMBER + self._member, msgspec.json.encode(settings))
         prefix = f"$KV.{self._bucket}.{_MEMBER}"
-        info = await self._jetstream.stream_info(f"KV_{self._bucket}", subjects_filter=prefix + ">")
         members = {}
-        for name in (subject.removeprefix(prefix) for subject in info.state.subjects or ()):
+        for subject in await self._subjects(f"KV_{self._bucket}", prefix + ">"):
+            name = subject.removeprefix(prefix)
             if (value := await self._entry(_MEMBER + name)) is not None:
                 members[name] = msgspec.json.decode(value, type=dict[str, str])
         return members
@@ -287,6 +299,19 @@ class NatsStream:
         except KeyNotFoundError:  # deleted ones, too
             return None
 
+    async def _subjects(self, stream: str, pattern: str) -> list[str]:
+        """Subjects of messages that a stream has."""
+        info = await self._jetstream.stream_info(stream, subjects_filter=pattern)
+        return [*(info.state.subjects or ())]
+
+    def _about(self, name: str) -> str:
+        """The subject of what the object store knows of a file."""
+        return f"$O.{self._tables}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+    def _chunks(self, info: ObjectInfo) -> str:
+        """The subject of a file's pieces."""
+        return f"$O.{self._tables}.C.{info.nuid}"
+
     async def _prepare(self) -> None:
         """Make what is missing."""
         jetstream, replicas = self._jetstream, self._replicas
@@ -307,7 +332,7 @@ class NatsStream:
             )
         duty = KeyValueConfig(bucket=self._bucket, ttl=DUTY_S, storage=StorageType.FILE, replicas=replicas)
         self._entries = await _found_or(jetstream.key_value(self._bucket), lambda: jetstream.create_key_value(duty))
-        name = f"{self._stream}-tables"
+        name = self._tables
         tables = ObjectStoreConfig(bucket=name, storage=StorageType.FILE, replicas=replicas)
         self._objects = await _found_or(
             jetstream.object_store(name), lambda: jetstream.create_object_store(name, tables)

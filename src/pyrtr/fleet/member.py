@@ -205,6 +205,7 @@ class Member(Loader):
         if self.agenda.is_off_duty or not self.agenda.awaits_first_look:
             self._end_silence(self._clock())
         self._let_in_or_out(self._clock())
+        self._rescheduled.set()
 
     def _failed(self, error: PyrtrError) -> None:
         if str(error) != self._fleet.error:
@@ -365,11 +366,10 @@ class Member(Loader):
         if not self.agenda.is_off_duty:
             return
         self.agenda.is_off_duty = False
-        self._relieved_until = 0.0
-        if self.agenda.failure_count == 0:  # else it has looked, and knows when to try again
+        if self._monotonic() >= self._relieved_until:  # else it has looked, and knows when to try again
             self.agenda.awaits_first_look = True
-            self.agenda.load_at = self._clock()
             self._wanted.set()
+        self._relieved_until = 0.0
         self._fleet.on_duty = self._fleet.member
         self._log.info("on duty", fleet=self._fleet.name)
 
