@@ -5,7 +5,8 @@ PyrtrError
 ├── PayloadError     a value that can't be payload
 ├── DeltaError       a delta that does not fit the table or the deltas beside it
 ├── SourceError      a source that can't be read, or holds no usable payload: the whole of it is refused
-│   └── SlurmError          SLURM files can't be used, and there are none from before: the source may be good
+│   ├── SlurmError          SLURM files can't be used, and there are none from before: the source may be good
+│   └── NothingLeftError    nothing new can be used, and what was accepted before is lost: it is to be had again
 ├── StoreError       a file of the state folder that can't be written, or is damaged
 │   ├── UnavailableError    it may be good, and can't be read now
 │   └── FleetError          what replicas share can't be read or written
@@ -49,6 +50,10 @@ class SourceError(PyrtrError):
 
 class SlurmError(SourceError):
     """SLURM files can't be used, and there are none from before; nothing is served unfiltered."""
+
+
+class NothingLeftError(SourceError):
+    """No location gives anything new that can be used, and what was accepted before is lost."""
 
 
 class StoreError(PyrtrError):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from pyrtr.errors import PyrtrError, SlurmError, SourceError, StoreError
+from pyrtr.errors import NothingLeftError, PyrtrError, SlurmError, SourceError, StoreError
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,7 +36,12 @@ _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _REUSED_BYTES = 2**30, 2**25
 _SIZE_BYTES = 4
-_REFUSALS: dict[str, type[PyrtrError]] = {"storage": StoreError, "SLURM": SlurmError, "source": SourceError}
+_REFUSALS: dict[str, type[PyrtrError]] = {
+    "storage": StoreError,
+    "SLURM": SlurmError,
+    "nothing left": NothingLeftError,
+    "source": SourceError,
+}
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}  # most real-time signals have none
 
 Request = TypeVar("Request")
@@ -48,7 +53,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: in words.
-        kind: what it lies with: `storage`, `SLURM` or `source`; with the first two the source itself may be good.
+        kind: which error it is, by `_REFUSALS`.
     """
 
     reason: str
@@ -116,6 +121,7 @@ async def run(
     Raises:
         SourceError: the request was refused, or the process died or took too long. Nothing of it is to be used then.
         SlurmError: the same, because of SLURM files.
+        NothingLeftError: the same, because there is nothing to go by, neither new nor from before.
         StoreError: the same, because files could not be written or read.
     """
     import asyncio  # 10 MiB, and 40 ms, that a process which answers does without

@@ -14,7 +14,7 @@ from pyrtr.compiler.job import Before, Held, InputReport, Job, Report, Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmFound, SlurmPlaces
-from pyrtr.errors import SlurmError, SourceError, StoreError
+from pyrtr.errors import NothingLeftError, SlurmError, SourceError, StoreError
 from pyrtr.logs import get_logger
 from pyrtr.settings import Merge
 from pyrtr.sources.base import Found
@@ -200,10 +200,8 @@ class Looks:
             found = await place.look(self._clock())
         try:
             attempt = await self._made({place: found}, slurm)
-        except SlurmError:
-            raise
-        except SourceError:
-            if found is None and place.forget():  # what was accepted before is lost: the whole of it is had again
+        except NothingLeftError:
+            if found is None and place.forget():  # the whole of it is had again
                 return await self._attempt(place, slurm)
             raise
         if attempt.report is None or (refusal := attempt.report.inputs[0].refusal) is None:
@@ -226,9 +224,10 @@ class Looks:
                 attempt = await self._made(found, slurm)
             except SlurmError:
                 raise
-            except SourceError as error:  # nothing new can be used, and all that was accepted before is lost
-                for place in found:
-                    place.forget()
+            except SourceError as error:
+                if isinstance(error, NothingLeftError):
+                    for place in found:
+                        place.forget()
                 self._note(found, dict.fromkeys(found, str(error)) | refusals)
                 raise
         lost = []

@@ -14,7 +14,7 @@ from pyrtr import processes
 from pyrtr.compiler.job import Held, Input, InputReport, Job, Report, SlurmReport, Task
 from pyrtr.compiler.pipeline import Outcome, compare
 from pyrtr.compiler.provenance import Ingredients, Share, Version, expired_count, provenance
-from pyrtr.errors import SlurmError, SourceError, StoreError
+from pyrtr.errors import NothingLeftError, SlurmError, SourceError, StoreError
 from pyrtr.payload.slurm import Slurmed, SlurmFile, apply_slurm
 from pyrtr.payload.table import NEVER, NO_FACTS, NOTHING, Facts, PayloadTable, count_by_anchor, merged, unexpired
 from pyrtr.sources.base import SourceReport, reader
@@ -32,6 +32,7 @@ def compile_table(job: Job) -> Report:
 
     Raises:
         SourceError: no location gives anything.
+        NothingLeftError: the same, and some have before.
         SlurmError: SLURM files can't be used, and there were none before.
         StoreError: the files can't be written, or the current table or the SLURM files from before are damaged.
     """
@@ -199,12 +200,15 @@ def _in_use(shares: list[_Share], job: Job) -> tuple[list[_Share], int]:
 
     Raises:
         SourceError: there is none.
+        NothingLeftError: the same, and there was one before.
     """
     usable = [share for share in shares if share.is_there]
     if not usable:
-        if len(shares) == 1:
-            raise SourceError(str(shares[0].report.refusal))
-        raise SourceError("; ".join(reason_at(share.place.location, share.report.refusal) for share in shares))
+        whys = [str(share.report.refusal) for share in shares]
+        if len(shares) > 1:
+            whys = [reason_at(share.place.location, why) for share, why in zip(shares, whys, strict=True)]
+        is_lost = any(share.place.share is not None for share in shares)
+        raise (NothingLeftError if is_lost else SourceError)("; ".join(whys))
     fresh = [share for share in usable if job.now < share.stale_at(job.max_age_s)]
     if not fresh:
         return [max(usable, key=lambda share: share.built_at)], NEVER

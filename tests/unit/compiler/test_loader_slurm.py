@@ -13,6 +13,7 @@ from tests.unit.compiler.program import FIRST_SERIAL, HOLD_S, MORE, RELOAD_S, Pr
 from pyrtr.compiler import process
 from pyrtr.compiler.job import Job, Report, Task
 from pyrtr.compiler.worker import compile_table
+from pyrtr.errors import SourceError
 from pyrtr.payload.values import MAX_PROVIDERS
 from pyrtr.settings import Merge
 from pyrtr.store.state import Generation
@@ -342,3 +343,25 @@ def test_what_is_held_of_the_locations_is_had_again(start, file, merge):
     assert program.payload == set(SMALL) - {FILTERED}
     assert [place.status.is_used for place in program.loader.places] == used
     assert len(list(program.store.path.glob("share-*"))) == sum(used)
+
+
+@pytest.mark.parametrize("merge", Merge)
+def test_a_process_that_dies_is_no_reason_to_have_the_locations_again(start, file, merge, monkeypatch):
+    """Their documents would be read by the next one, which has to be larger by them."""
+    replace(file, NOTHING)
+    program = start(slurm=[file], merge=merge, max_shrink=100.0)
+    program.load(SMALL)
+    jobs = []
+
+    async def dead(job: Job) -> Report:
+        jobs.append(job)
+        raise SourceError("the compile process was killed by SIGKILL")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "run", dead)
+        change(program, file, FILTER)
+    assert program.loader.status.error == "the compile process was killed by SIGKILL"
+    change(program, file, FILTER)
+    assert program.payload == set(SMALL) - {FILTERED}
+    assert [job.inputs[0].body for job in jobs] == [None]
+    assert program.loader.places[0].status.unchanged_count == 1
