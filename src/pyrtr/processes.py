@@ -129,7 +129,7 @@ async def run(
     prepared = _prepared.pop(module, None)
     process = prepared if prepared is not None and prepared.is_waiting else await _start(module, purpose)
     try:
-        output, errors = await asyncio.wait_for(process.communicate(msgspec.json.encode(request)), timeout_s)
+        output, errors = await asyncio.wait_for(_communicate(process, msgspec.json.encode(request)), timeout_s)
     except TimeoutError:
         raise SourceError(f"the {purpose} process took longer than {timeout_s:g} s and was ended") from None
     finally:
@@ -143,6 +143,28 @@ async def run(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the {purpose} process gave no answer: {error}") from error
     return _report_of(answer, purpose)
+
+
+async def _communicate(process: asyncio.subprocess.Process | _Prepared, request: bytes) -> tuple[bytes, bytes]:
+    """All that it writes to its output and to standard error, once it has been asked and has ended."""
+    if isinstance(process, _Prepared):
+        return await process.communicate(request)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # how it ended is told by the rest
+        _write(process.stdin, request)
+    process.stdin.close()
+    return await process.communicate()
+
+
+def _write(stdin: asyncio.StreamWriter, octets: bytes) -> None:
+    """Write to a process, which may have ended.
+
+    Raises:
+        BrokenPipeError: it is known to have. uvloop by itself would raise what is no OSError.
+    """
+    if stdin.is_closing():
+        raise BrokenPipeError
+    stdin.write(octets)
 
 
 class Companion(Generic[Report]):
@@ -209,9 +231,7 @@ class Companion(Generic[Report]):
         assert process.stdin is not None
         assert process.stdout is not None
         body = msgspec.msgpack.encode(request)
-        if process.stdin.is_closing():  # it has ended; to write would be no OSError with uvloop
-            raise BrokenPipeError
-        process.stdin.write(len(body).to_bytes(_SIZE_BYTES) + body)
+        _write(process.stdin, len(body).to_bytes(_SIZE_BYTES) + body)
         await process.stdin.drain()
         size = int.from_bytes(await process.stdout.readexactly(_SIZE_BYTES))
         return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=self._kind)

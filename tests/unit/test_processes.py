@@ -153,6 +153,24 @@ async def test_one_that_waits_for_too_long_takes_none(waiting, tmp_path):
     assert waiting.returncode is None
 
 
+def test_one_that_has_ended_before_it_is_asked_is_a_reason(monkeypatch, tmp_path):
+    spawn = processes.spawn
+
+    async def spawn_and_kill(module: str) -> asyncio.subprocess.Process:
+        process = await spawn(module)
+        assert process.stdin is not None
+        process.kill()
+        await process.stdin.wait_closed()
+        return process
+
+    async def run() -> None:
+        with pytest.raises(SourceError, match="the compile process was killed by SIGKILL"):
+            await processes.run(WORKER, "compile", job(tmp_path), Answer[Report], timeout_s=20)
+
+    monkeypatch.setattr(processes, "spawn", spawn_and_kill)
+    uvloop.run(run())
+
+
 async def test_one_that_takes_too_long_is_ended(waiting, tmp_path):
     waiting._process.send_signal(signal.SIGSTOP)
     with pytest.raises(SourceError, match=r"took longer than 0\.1 s"):
