@@ -35,7 +35,7 @@ FORMAT = 1
 DIGEST_BYTES = 32
 _START = struct.Struct("<8sII")
 _ALIGNMENT = 64
-_UNAVAILABLE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EIO}
+UNAVAILABLE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EIO}
 
 Columns = Mapping[str, NDArray[Any]]
 Content = tuple[dict[str, NDArray[Any]], dict[str, Any], bytes]
@@ -138,7 +138,7 @@ def read(path: Path, *, is_mapped: bool) -> Content:
         with path.open("rb") as file:
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if is_mapped else file.read())
     except OSError as error:
-        kind = UnavailableError if error.errno in _UNAVAILABLE else StoreError
+        kind = UnavailableError if error.errno in UNAVAILABLE else StoreError
         raise kind(f"{path}: {error}") from error
     except ValueError as error:  # nothing to map
         raise StoreError(f"{path}: {error}") from error

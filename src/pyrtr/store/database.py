@@ -32,6 +32,7 @@ from pyrtr.payload.order import IPV4_ROW, IPV6_ROW, Rows
 from pyrtr.payload.serial import next_serial
 from pyrtr.payload.values import RouterKey
 from pyrtr.sources.base import SourceReport
+from pyrtr.store.columns import UNAVAILABLE
 
 FORMAT = 1
 
@@ -182,6 +183,8 @@ class Database:
         self._path = path
         self._writing = threading.Lock()
         with _translated(str(path)):
+            with contextlib.suppress(FileNotFoundError), path.open("rb"):
+                pass  # SQLite would not say why it can't
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
             try:
                 # A commit is on disk, with the folder's entry of the journal, before a router hears of it.
@@ -278,18 +281,19 @@ class Database:
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where a message quotes what is damaged
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last where a message quotes what is damaged
         _require_available(what, error)
         raise StoreError(f"{what}: {error}") from error
 
 
 def _require_available(what: object, error: Exception) -> None:
-    """Tell a file that is in use, or that the system has no room to read, from a damaged one.
+    """Tell a file that is in use, not ours to read, or that the system has no room to read, from a damaged one.
 
     Raises:
         UnavailableError: it is the former.
     """
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNAVAILABLE:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _UNAVAILABLE or (isinstance(error, OSError) and error.errno in UNAVAILABLE):
         raise UnavailableError(f"{what}: {error}") from error
 
 

@@ -254,6 +254,20 @@ def test_a_folder_that_can_only_be_read_is_read():
         assert recovered(folder) == content(committed)
 
 
+@pytest.mark.parametrize("name", ["history.db", "table-2"])
+def test_a_file_of_somebody_else_is_left_as_it_is(name):
+    """As after a run by root: nothing is damaged, and nothing is to be set aside."""
+    with memory_folder() as folder:
+        committed = fill(folder, SERIES[:2])
+        folder.chmod(0o777)
+        for path in folder.iterdir():
+            path.chmod(0o000 if path.name == name else 0o666)
+        with without_privileges():
+            assert f"{folder / name}: [Errno 13] Permission denied" in refused(folder)
+        (folder / name).chmod(0o600)
+        assert recovered(folder) == content(committed)
+
+
 def test_damage_that_can_not_be_set_aside_is_a_reason():
     with memory_folder() as folder:
         fill(folder, SERIES[:2])
