@@ -150,21 +150,15 @@ async def _communicate(process: asyncio.subprocess.Process | _Prepared, request:
     if isinstance(process, _Prepared):
         return await process.communicate(request)
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # how it ended is told by the rest
-        _write(process.stdin, request)
+    write(process.stdin, request)
     process.stdin.close()
     return await process.communicate()
 
 
-def _write(stdin: asyncio.StreamWriter, octets: bytes) -> None:
-    """Write to a process, which may have ended.
-
-    Raises:
-        BrokenPipeError: it is known to have. uvloop by itself would raise what is no OSError.
-    """
-    if stdin.is_closing():
-        raise BrokenPipeError
-    stdin.write(octets)
+def write(stdin: asyncio.StreamWriter, octets: bytes) -> None:
+    """Write to a process. If it has ended, that shows where its answer is read; uvloop would raise no OSError here."""
+    if not stdin.is_closing():
+        stdin.write(octets)
 
 
 class Companion(Generic[Report]):
@@ -231,7 +225,7 @@ class Companion(Generic[Report]):
         assert process.stdin is not None
         assert process.stdout is not None
         body = msgspec.msgpack.encode(request)
-        _write(process.stdin, len(body).to_bytes(_SIZE_BYTES) + body)
+        write(process.stdin, len(body).to_bytes(_SIZE_BYTES) + body)
         await process.stdin.drain()
         size = int.from_bytes(await process.stdout.readexactly(_SIZE_BYTES))
         return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=self._kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import uvloop
 from tests.conformance.harness import SAMPLE, seen_by, vrp
 from tests.inputs import SMALL, visible
 from tests.inputs import vrp as vrp_of_file
@@ -21,7 +23,12 @@ from tests.program import Program
 from tests.property.oracle import payload_of
 from tests.upstream import LOOPBACK, Cache, Following, following, tcp
 
+from pyrtr import processes
+from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER
+from pyrtr.settings import Settings
+from pyrtr.sources import rtr
+from pyrtr.sources.location import Location
 from pyrtr.sources.rtr import RtrFeed
 from pyrtr.store.table_file import StoredTable
 from pyrtr.wire.codec import encode
@@ -140,6 +147,29 @@ async def test_a_follower_that_dies_is_started_again(tmp_path: Path) -> None:
         assert follows.feed.expires_at is not None
         assert await follows.until(lambda: follows.feed.loss is None)
         assert await follows.feed.look(known) is None  # the same set, though it was asked for whole
+
+
+def test_a_follower_that_dies_before_it_is_told_whom_to_follow_is_a_loss(monkeypatch, tmp_path: Path) -> None:
+    """With the event loop that the program has, which takes it for a bug if somebody writes to a closed pipe."""
+    spawn = processes.spawn
+
+    async def spawn_and_kill(module: str) -> asyncio.subprocess.Process:
+        process = await spawn(module)
+        assert process.stdin is not None
+        process.kill()
+        await process.stdin.wait_closed()
+        return process
+
+    async def watch() -> None:
+        feed = rtr.feed(Location("rtr", f"rtr://{LOOPBACK}:1"), tmp_path, Settings())
+        watching = asyncio.create_task(feed.watch(lambda: None))
+        with pytest.raises(SourceError, match="the follower process was killed by SIGKILL, next attempt in "):
+            await feed.look(None)
+        assert not watching.done()
+        watching.cancel()
+
+    monkeypatch.setattr(rtr, "spawn", spawn_and_kill)
+    uvloop.run(watch())
 
 
 def test_a_follower_dies_with_its_parent(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from pyrtr.errors import SourceError
 from pyrtr.logs import get_logger
-from pyrtr.processes import ending, spawn
+from pyrtr.processes import ending, spawn, write
 from pyrtr.sources.base import Found, Validators
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
@@ -174,7 +174,7 @@ class RtrFeed:
         assert process.stderr is not None
         errors = asyncio.create_task(_tail(process.stderr))
         try:
-            process.stdin.write(msgspec.json.encode(self._order) + b"\n")
+            write(process.stdin, msgspec.json.encode(self._order) + b"\n")
             self._process = process
             while line := await process.stdout.readline():
                 await self._heard(msgspec.json.decode(line, type=Message), trigger)
@@ -251,7 +251,7 @@ class RtrFeed:
         if self._process is None or self._process.stdin is None:
             return
         self._is_written_again = False
-        self._process.stdin.write(AGAIN)
+        write(self._process.stdin, AGAIN)
         await self._wait_for(lambda: self._is_written_again, WRITE_S)
 
     def _trouble(self) -> str:
