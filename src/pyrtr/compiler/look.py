@@ -298,6 +298,7 @@ class Looks:
             current is not None
             and slurm is None
             and not any(found.values())
+            and current.published_at <= now  # else the clock was set back, and what ended by it may not have
             and not current.is_withdrawn
             and not self._policy.is_to_be_withdrawn(current.built_at, current.max_age_s, now)
             and [place.key for place in found] == [share.key for share in current.shares]

@@ -153,6 +153,18 @@ def test_what_ends_goes_at_its_time(start):
     assert program.loader.agenda.built_at == NOW
 
 
+def test_what_went_by_a_clock_that_was_wrong_comes_back_with_the_next_look(start):
+    """Though the source is as it was."""
+    program = start()
+    program.load(SMALL, expires=int(NOW) + 3600)
+    program.now += 86400
+    program.pass_time(1)
+    assert program.payload == set()
+    program.now = NOW + 60
+    program.pass_time(RELOAD_S)
+    assert program.payload == set(SMALL)
+
+
 def test_looks_get_their_turn_however_much_expires(start, monkeypatch):
     """A compilation takes longer here than it takes for the next VRP to end."""
     program = start()
