@@ -145,6 +145,22 @@ def test_a_stalled_router_is_given_up(version: int, retry: int) -> None:
     assert pair.closed.abort
 
 
+def test_a_router_that_takes_an_answer_in_drops_is_given_up(version: int) -> None:
+    """B102: each former table that somebody is still sent takes memory; after the Expire Interval it is of no use."""
+    pair = Pair(version, *SAMPLE)
+    pair.is_slow = True
+    pair.send(reset_query(version))
+    for _ in range(7):
+        pair.wait(1000)
+        pair.session.progressed(pair.source, pair.now)
+    pair.wait(199)
+    assert pair.session.wants_input
+    assert pair.wait(1) == []
+    assert pair.closed is not None
+    assert pair.closed.abort
+    assert pair.closed.reason == "an answer not taken within the expire interval"
+
+
 def test_a_router_that_reads_again_is_not_given_up(version: int) -> None:
     """R12: a router that was busy for minutes gets the rest of its response, and stays."""
     pair = Pair(version, *SAMPLE)

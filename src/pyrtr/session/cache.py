@@ -116,6 +116,7 @@ class CacheSession:
         self._leave_reason: str | None = None  # set once the cache is going away
         self._deadline: float | None = None
         self._blocked_until: float | None = None
+        self._response_due_at = 0.0
         self._pdu_due_at: float | None = None  # set while one has begun that is not there whole
         self.has_more = False
 
@@ -168,10 +169,10 @@ class CacheSession:
             self._blocked_until = now + STALL_RETRIES * source.timing.retry
 
     def progressed(self, source: PayloadSource, now: float) -> None:
-        """The router has taken what the transport held: it is not stalled."""
+        """The router has taken what the transport held: it is not stalled, and has time until the answer is old."""
         self._blocked_until = None
         if self.phase is Phase.RESPONDING:
-            self._deadline = now + STALL_RETRIES * source.timing.retry
+            self._deadline = min(now + STALL_RETRIES * source.timing.retry, self._response_due_at)
 
     def notify(self, source: PayloadSource, now: float) -> list[Action]:
         """There may be something new: answer a query that waits for it, or say so if the router is due that."""
@@ -218,9 +219,11 @@ class CacheSession:
             case Phase.WAITING:
                 return self._advance(source, now) + self._notify(source, now)
             case Phase.RESPONDING:
-                return [
-                    self._closed(f"no octet taken for {STALL_RETRIES} retry intervals", Parting.STALLED, abort=True)
-                ]
+                if now >= self._response_due_at:
+                    text = "an answer not taken within the expire interval"
+                else:
+                    text = f"no octet taken for {STALL_RETRIES} retry intervals"
+                return [self._closed(text, Parting.STALLED, abort=True)]
             case Phase.OPENING:
                 text = f"no query of a version that is served within {OPENING_TIMEOUT_S:.0f} s"
                 return [self._closed(text, Parting.SILENT)]
@@ -425,6 +428,8 @@ class CacheSession:
         self.phase = Phase.RESPONDING
         self._responding_with = state
         self._told_session_id = state.session_id
+        # Later it is of no use to the router (8210bis §6), and as long as it is sent it is in memory.
+        self._response_due_at = now + source.timing.expire
         self.progressed(source, now)
         timing = None if self.version is Version.V0 else source.timing
         head = encode(self.version, CacheResponse(state.session_id))
