@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from pyrtr.payload.delta import compose
 from pyrtr.payload.history import History
@@ -63,6 +63,7 @@ class Published:
     _snapshots: WeakValueDictionary[Version, SharedImage] = field(default_factory=WeakValueDictionary, repr=False)
     _resting: deque[SharedImage] = field(default_factory=lambda: deque(maxlen=MAX_RESTING_SNAPSHOTS), repr=False)
     _deltas: WeakValueDictionary[_From, SharedImage] = field(default_factory=WeakValueDictionary, repr=False)
+    _live_deltas: WeakSet[SharedImage] = field(default_factory=WeakSet, repr=False)
     _resting_deltas: OrderedDict[_From, SharedImage] = field(default_factory=OrderedDict, repr=False)
     _news: dict[_From, bool] = field(default_factory=dict, repr=False)
 
@@ -103,15 +104,22 @@ class Published:
             if deltas is None:
                 return None
             size = sum(map(len, deltas)) * IPV6_PDU_BYTES
-            if self._deltas and size + _total_bytes(self._deltas) > MAX_LIVE_DELTA_BYTES:
+            if self._live_deltas and size + _total_bytes(self._live_deltas) > MAX_LIVE_DELTA_BYTES:
                 return None
             image = self._deltas[key] = SharedImage(lambda: encode_delta(version, compose(deltas)), size)
+            self._live_deltas.add(image)
         resting = self._resting_deltas
         resting[key] = image
         resting.move_to_end(key)
-        while len(resting) > MAX_DELTA_IMAGES or (len(resting) > 1 and _total_bytes(resting) > MAX_DELTA_BYTES):
+        while len(resting) > MAX_DELTA_IMAGES or (
+            len(resting) > 1 and _total_bytes(resting.values()) > MAX_DELTA_BYTES
+        ):
             resting.popitem(last=False)
         return image
+
+    def follow(self, former: Published) -> None:
+        """This is published after `former`, whose deltas count as ours as long as routers are sent them."""
+        self._live_deltas.update(former._live_deltas)
 
     def is_news(self, version: Version, serial: int) -> bool:
         """Whether a router of `version` that holds `serial` has anything to gain from asking."""
@@ -122,8 +130,8 @@ class Published:
         return self._news[key]
 
 
-def _total_bytes(images: Mapping[_From, SharedImage]) -> int:
-    return sum(image.size for image in images.values())
+def _total_bytes(images: Iterable[SharedImage]) -> int:
+    return sum(image.size for image in images)
 
 
 class Publisher:
@@ -140,6 +148,7 @@ class Publisher:
 
     def publish(self, published: Published) -> None:
         """Swap what is published."""
+        published.follow(self.current)
         self.current = published
         for listener in self._listeners:
             listener()

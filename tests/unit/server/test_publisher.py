@@ -13,7 +13,7 @@ from pyrtr.payload.delta import Delta
 from pyrtr.payload.table import PayloadTable
 from pyrtr.payload.values import VRP, Aspa
 from pyrtr.server import publisher
-from pyrtr.server.publisher import MAX_DELTA_BYTES, MAX_DELTA_IMAGES, MAX_RESTING_SNAPSHOTS, Published
+from pyrtr.server.publisher import MAX_DELTA_BYTES, MAX_DELTA_IMAGES, MAX_RESTING_SNAPSHOTS, Published, Publisher
 from pyrtr.wire.enums import Version
 from pyrtr.wire.image import is_visible
 
@@ -67,6 +67,18 @@ def test_deltas_that_are_being_sent_are_bounded(monkeypatch: pytest.MonkeyPatch)
     current = a_large_step_after(8)
     sending = [current.delta(Version.V2, serial) for serial in current.history.serials]
     assert [image is not None for image in sending] == [True, True, True, False, False, False, False, False]
+    sending.clear()
+    assert current.delta(Version.V2, current.history.serials[0]) is not None
+
+
+def test_so_are_those_of_former_publications_with_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(publisher, "MAX_LIVE_DELTA_BYTES", 2**25)
+    former, current = a_large_step_after(8), a_large_step_after(8)
+    publishing = Publisher(former)
+    sending = [former.delta(Version.V2, serial) for serial in former.history.serials[:3]]
+    publishing.publish(current)
+    del former
+    assert current.delta(Version.V2, current.history.serials[0]) is None
     sending.clear()
     assert current.delta(Version.V2, current.history.serials[0]) is not None
 
