@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ LEAVE_TIMEOUT_S = 3.0
 RECOVER_TIMEOUT_S = 10.0
 # A million VRPs are published a second or two after the start, if nothing else takes the processor meanwhile.
 HTTP_PATIENCE_S = 2.0
+# After a failure of what tells that there is something new. Looks are made on schedule meanwhile.
+WATCH_AGAIN_S = 10.0
 # Allocations from this size on are mapped (mallopt(3)): tables and images are, and little else.
 MMAP_THRESHOLD_BYTES = 2**20
 _M_MMAP_THRESHOLD = -3
@@ -135,9 +138,9 @@ async def _serve(settings: Settings) -> None:
         )
         jobs: list[Coroutine[Any, Any, None]] = [_serve_routers(loader, listener, store), context.pulse.run()]
         if settings.watch:
-            jobs.append(loader.watch())
+            jobs.append(_lasting(loader.watch))
         if settings.watch or protocol(settings.datasource) is not None:
-            jobs += [feed.watch(loader.trigger) for feed in feeds]
+            jobs += [_lasting(partial(feed.watch, loader.trigger)) for feed in feeds]
         if sockets["http"]:
             first = asyncio.Event()
             publisher.subscribe(first.set)
@@ -314,6 +317,18 @@ async def _run_until(stopping: asyncio.Event, jobs: list[Coroutine[Any, Any, Non
         for task in (stop, *tasks):
             task.cancel()
         await asyncio.wait([stop, *tasks], timeout=1.0)
+
+
+async def _lasting(watch: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Watch for what is new, and begin again after whatever goes wrong: it is no reason to leave the routers."""
+    while True:
+        try:
+            await watch()
+        except Exception:  # a bug, or no thread can be had
+            get_logger().exception("task failed", task="watch")
+        else:
+            return
+        await asyncio.sleep(WATCH_AGAIN_S)
 
 
 def _ready_line(context: Context) -> Callable[[], None]:
