@@ -65,7 +65,7 @@ class Replica(Program):
             status,
             max_steps=self.settings["max_steps"],
             initial_serial=None,
-            upstream="fleet sea",
+            is_filtered=bool(self.settings["slurm"]),
         )
         policy = Policy(RELOAD_S, MAX_AGE_S, self.settings["on_stale"], self.settings["max_shrink"], HOLD_S)
         self.loader = Member(

@@ -20,7 +20,7 @@ from pyrtr.sources.follow.messages import Sessions
 
 RECORD = Record(
     member="one", sessions=Sessions((1,), (2,), (3,)), serial=7, content=bytes(32), before=None, step=None,
-    cause="load", published_at=1.0, built_at=1.0, max_age_s=None, is_withdrawn=False, metadata=b"{}",
+    cause="load", published_at=1.0, built_at=1.0, max_age_s=None, is_withdrawn=False, metadata=b"{}", is_filtered=False,
 )  # fmt: skip
 DUTY = Duty(member="one", content=b"", table="", built_at=1.0, max_age_s=None, held=None)
 

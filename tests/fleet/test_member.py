@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 import os
 import random
+from pathlib import Path
 
 import pytest
 from tests.fleet.conftest import Fleet
 from tests.fleet.replica import Replica
 from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
 from tests.quiet import drive
-from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
+from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE, payload_of
 
 from pyrtr.compiler.job import Task
 from pyrtr.errors import SettingsError, SourceError
@@ -23,6 +25,9 @@ from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
 from pyrtr.settings import Merge, OnStale
+
+
+FILTERED = next(value for value in SMALL if value[1] == "192.0.2.0/24")
 
 
 def settle(replicas: list[Replica], seconds: float = 0.0) -> None:
@@ -444,9 +449,11 @@ def test_while_every_look_fails_somebody_is_on_duty_and_looks_grow_rare(fleet):
     assert sum(replica.loader.status.failure_count for replica in replicas) - failures <= 3 * 10
 
 
-def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, tmp_path):
-    slurm = tmp_path / "slurm"
-    slurm.write_text(
+@pytest.fixture
+def slurm(tmp_path) -> Path:
+    """A file that filters a VRP of SMALL out."""
+    path: Path = tmp_path / "slurm"
+    path.write_text(
         json.dumps(
             {
                 "slurmVersion": 1,
@@ -455,6 +462,10 @@ def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(flee
             }
         )
     )
+    return path
+
+
+def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, slurm):
     replicas = begin(fleet, 2, slurm=[slurm], max_shrink=100.0)
     first = on_duty(replicas)
     (other,) = (replica for replica in replicas if replica is not first)
@@ -466,6 +477,58 @@ def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(flee
     settle([other], 60)
     assert not other.loader.agenda.is_off_duty
     assert other.holds == filtered
+
+
+@pytest.mark.parametrize("upstream", ["", "fleet lake", "fleet sea"])
+def test_what_was_published_before_slurm_files_were_wanted_is_served_by_nobody_who_wants_them(fleet, slurm, upstream):
+    replicas = begin(fleet, 2, max_shrink=100.0)
+    for replica in replicas:
+        assert (current := replica.loader._ledger.current) is not None
+        replica.store.commit(dataclasses.replace(current, upstream=upstream), (), "load")
+        replica.crash()
+    sea = replicas[0].sea
+    if upstream != "fleet sea":
+        sea.lose()
+    sea.now += 2 * DUTY_S
+    for replica in replicas:
+        replica.settings["slurm"] = [slurm]
+        replica.source.rename(replica.folder / "later")
+        replica.start()
+    settle(replicas, 3 * DUTY_S)  # nobody can look
+    assert [replica.published for replica in replicas] == [[], []]
+    for replica in replicas:
+        (replica.folder / "later").rename(replica.source)
+        replica.loader.trigger()
+    settle(replicas, 3 * DUTY_S)
+    assert {replica.holds for replica in replicas} == {frozenset(SMALL) - {FILTERED}}
+    assert not any(FILTERED in payload_of(published.table) for replica in replicas for published in replica.published)
+    assert len({replica.state for replica in replicas}) == 1
+
+
+def test_slurm_files_that_are_wanted_again_begin_new_sessions_and_what_was_filtered_is_served_meanwhile(fleet, slurm):
+    replicas = begin(fleet, 2, slurm=[slurm], max_shrink=100.0)
+    states = {replica.state for replica in replicas}
+    first, other = replicas
+    for replica in replicas:
+        replica.crash()
+    first.sea.now += 2 * DUTY_S
+    first.settings["slurm"] = []
+    first.start()
+    settle([first], 2 * DUTY_S)
+    assert first.holds == frozenset(SMALL)
+    assert first.state[0] == replicas[1].state[0]  # the same sessions: nothing else was there before
+    states.add(first.state)
+    first.crash()
+    first.sea.now += 2 * DUTY_S
+    first.settings["slurm"] = [slurm]
+    for replica in (other, first):
+        replica.start()
+    settle(replicas, 3 * DUTY_S)
+    for replica in replicas:
+        assert not any(FILTERED in payload_of(published.table) for published in replica.published)
+    assert {replica.holds for replica in replicas} == {frozenset(SMALL) - {FILTERED}}
+    (after,) = {replica.state for replica in replicas}
+    assert after[0] not in {sessions for sessions, _ in states}
 
 
 def test_a_beat_that_fails_while_a_place_is_asked_for_changes_no_place(fleet):

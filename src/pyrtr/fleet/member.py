@@ -259,7 +259,8 @@ class Member(Loader):
             if identity != self._identity or last < (ledger.sequence or 0) or self._monotonic() >= self._sure_until:
                 self._identity, ledger.sequence = identity, None
                 self._sure_until = self._monotonic() + SURE_S
-            if last == 0 or (is_lost and not self.agenda.is_off_duty):
+            is_lost = is_lost and not self.agenda.is_off_duty
+            if last == 0 or is_lost or not await ledger.may_be_served(last):
                 await self._stream_lost(last)
             elif (ledger.sequence is None and not await ledger.find_place(last)) or (
                 ledger.sequence != last and not await self._take_over(last)
