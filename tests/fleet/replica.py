@@ -103,7 +103,7 @@ class Replica(Program):
         """One turn of what a member does by itself."""
         drive(self.loader.beat())
         self.step()
-        drive(self.loader.offer())
+        drive(self.loader.exchange())
 
     def rename(self, name: str) -> None:
         """Be called so from now on, as another may be."""

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import random
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,13 @@ from tests.quiet import drive
 from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE, payload_of
 
 from pyrtr.compiler.job import Task
-from pyrtr.errors import SettingsError, SourceError
+from pyrtr.errors import FleetError, SettingsError, SourceError
 from pyrtr.fleet import record as records
 from pyrtr.fleet.member import FORLORN_S, PATIENCE_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
 from pyrtr.settings import Merge, OnStale
-
 
 FILTERED = next(value for value in SMALL if value[1] == "192.0.2.0/24")
 
@@ -420,6 +420,65 @@ def test_duty_is_kept_while_a_table_is_made(fleet):
     maker.loader._looks.turn.release()
 
 
+class Wait:
+    """For whoever drives the coroutine."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_what_is_new_is_taken_while_a_table_is_slow_to_come(fleet, is_changed):
+    replicas = begin(fleet, 2)
+    maker = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not maker)
+    get_table = other.boat.get_table
+
+    async def slow(name: str, path: Path) -> bool:
+        await Wait()
+        return await get_table(name, path)
+
+    other.boat.get_table = slow  # type: ignore[method-assign]
+    maker.sea.now += 5
+    maker.load(SMALL, expires=int(maker.now) + 1000)
+    maker.beat()  # gives the table
+    maker.beat()  # says so
+    drive(other.loader.beat())
+    exchange = other.loader.exchange()
+    exchange.send(None)
+    if is_changed:
+        maker.load(MORE)
+        maker.beat()
+        drive(other.loader.beat())
+        assert other.payload == set(MORE)
+    commits: list[str] = []
+    other.store.commit = lambda *arguments: commits.append(arguments[2])  # type: ignore[method-assign]
+    drive(exchange)
+    assert commits == ([] if is_changed else ["facts"])
+    assert (other.fleet.error, other.loader.agenda.built_at) == (None, maker.loader.agenda.built_at)
+
+
+def test_a_table_that_can_not_be_given_is_told_of_once(fleet):
+    replicas = begin(fleet, 2)
+    maker = on_duty(replicas)
+
+    async def full(*_: object) -> None:
+        raise FleetError("no room")
+
+    maker.boat.put_table = full  # type: ignore[method-assign,assignment]
+    maker.log.lines.clear()
+    maker.load(MORE)
+    for _ in range(5):
+        maker.sea.now += 2
+        maker.beat()
+    assert (maker.payload, maker.fleet.error) == (set(MORE), "no room")
+    assert maker.log.events("warning") == ["fleet not heard"]
+    del maker.boat.put_table
+    settle([maker], 4)
+    assert maker.fleet.error is None
+    assert "fleet heard again" in maker.log.events("info")
+
+
 def test_what_could_not_be_taken_away_is_forgotten_once_another_has(fleet):
     replicas = begin(fleet)
     maker = on_duty(replicas)
@@ -483,7 +542,8 @@ def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(flee
 def test_what_was_published_before_slurm_files_were_wanted_is_served_by_nobody_who_wants_them(fleet, slurm, upstream):
     replicas = begin(fleet, 2, max_shrink=100.0)
     for replica in replicas:
-        assert (current := replica.loader._ledger.current) is not None
+        current = replica.loader._ledger.current
+        assert current is not None
         replica.store.commit(dataclasses.replace(current, upstream=upstream), (), "load")
         replica.crash()
     sea = replicas[0].sea

@@ -96,7 +96,9 @@ class Member(Loader):
         self._identity = ""
         self._sure_until = 0.0
         self._words: list[str] = []
-        self._offering: asyncio.Task[None] | None = None
+        self._exchanging: asyncio.Task[None] | None = None
+        self._trouble: PyrtrError | None = None
+        self._told_of = ""
         self._taker = Taker(ledger)
 
     # What others ask
@@ -150,8 +152,8 @@ class Member(Loader):
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         finally:
-            if self._offering is not None:
-                self._offering.cancel()
+            if self._exchanging is not None:
+                self._exchanging.cancel()
             with contextlib.suppress(FleetError, TimeoutError):
                 await asyncio.wait_for(self._leave(), LEAVE_S)
             await self._taker.stop()
@@ -165,8 +167,8 @@ class Member(Loader):
         while True:
             self._stream.changed.clear()
             await self.beat()
-            if self._offering is None or self._offering.done():  # it takes longer than a beat may
-                self._offering = asyncio.create_task(self.offer())
+            if self._exchanging is None or self._exchanging.done():
+                self._exchanging = asyncio.create_task(self.exchange())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stream.changed.wait(), BEAT_S)
 
@@ -196,9 +198,9 @@ class Member(Loader):
             self._failed(error)
             self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
-            if self._fleet.error is not None:
+            if self._fleet.error is not None and self._trouble is None:
                 self._log.info("fleet heard again", fleet=self._fleet.name)
-            self._fleet.error = None
+                self._fleet.error = None
         self._fleet.sequence = self._ledger.sequence
         if self._monotonic() >= self._duty_until:
             self._stand_down()
@@ -392,6 +394,7 @@ class Member(Loader):
 
     async def _follow(self, duty: Duty) -> None:
         """What who is on duty knows of the payload that we have, too."""
+        self._told_of = duty.table
         self.status.held = duty.held
         self.agenda.held_since = None if duty.held is None else duty.held.since
         current = self._ledger.current
@@ -399,32 +402,44 @@ class Member(Loader):
             return
         self.agenda.built_at = duty.built_at
         self.agenda.max_age_s = self.agenda.policy.limit_s(duty.max_age_s)
-        if duty.table and duty.table != table_name(current.content, current.stored.digest):
-            await self._take_facts(duty.table)
+
+    # Tables
+
+    async def exchange(self) -> None:
+        """What takes longer than a beat may: on duty, give the others the table; else take over what theirs says."""
+        try:
+            if self.agenda.is_off_duty:
+                await self._take_facts(self._told_of)
+            elif self._ledger.current is not None and self._ledger.continues:
+                await self._ledger.offer(self._ledger.current)
+            self._trouble = None
+        except PyrtrError as error:
+            self._trouble = error
+            self._failed(error)
 
     async def _take_facts(self, name: str) -> None:
         """Take over when entries expire, and whose they are: the payload is the same."""
-        async with self._looks.turn:
+        if not self._is_news(name):
+            return
+        async with self._taker.fetched(name) as packed, self._looks.turn:
             current = self._ledger.current
-            if current is None or not name.startswith(table_name(current.content)):
+            if packed is None or current is None or not self._is_news(name):
                 return
-            if (generation := await self._taker.facts(current, name)) is None:
-                return
+            generation = await self._taker.facts(current, packed)
             await self._ledger.commit(generation, (), "facts")
             self._ledger.refresh()
-            self._adopt(generation)
+            self.agenda.next_expiry = generation.stored.facts.next_expiry
             self._forget_places()
             await self._show_taken(generation)
 
-    async def offer(self) -> None:
-        """On duty, give the others the table."""
+    def _is_news(self, name: str) -> bool:
+        """Whether a table has the payload that we have, and another one on duty knows more of it than we do."""
         current = self._ledger.current
-        if self.agenda.is_off_duty or current is None or not self._ledger.continues:
-            return
-        try:
-            await self._ledger.offer(current)
-        except FleetError as error:
-            self._failed(error)
+        if current is None or name != self._told_of or not self.agenda.is_off_duty:
+            return False
+        return name.startswith(table_name(current.content)) and name != table_name(
+            current.content, current.stored.digest
+        )
 
     # What is made here
 
