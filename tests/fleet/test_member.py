@@ -435,8 +435,9 @@ def test_what_is_new_is_taken_while_a_table_is_slow_to_come(fleet, is_changed):
     get_table = other.boat.get_table
 
     async def slow(name: str, path: Path) -> bool:
+        is_kept = await get_table(name, path)
         await Wait()
-        return await get_table(name, path)
+        return is_kept
 
     other.boat.get_table = slow  # type: ignore[method-assign]
     maker.sea.now += 5
