@@ -16,7 +16,7 @@ from tests.fleet.conftest import Fleet
 from tests.fleet.replica import Replica
 from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
 from tests.quiet import drive
-from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE, payload_of
+from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE, RELOAD_S, payload_of
 
 from pyrtr.compiler.job import Task
 from pyrtr.errors import FleetError, SettingsError, SourceError
@@ -383,6 +383,7 @@ def test_stale_data_of_before_is_withdrawn_only_after_a_look(fleet):
     only.loader.agenda.load_at = math.inf  # it is being looked at
     assert only.loader.agenda.due(only.now) is None
     assert only.published == []
+    only.loader.agenda.load_at = only.now
     only.beat()
     assert only.payload == set(MORE)
 
@@ -523,6 +524,32 @@ def slurm(tmp_path) -> Path:
         )
     )
     return path
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_servers_that_come_and_go_have_nobody_look_more_often(fleet, is_away):
+    replicas = begin(fleet)
+    for replica in replicas:
+        if is_away:
+            replica.source.unlink()
+        replica.tasks.clear()
+    for _ in range(112):
+        for seconds, is_cut in ((DUTY_S + 2, True), (4, False)):
+            for replica in replicas:
+                replica.boat.is_cut = is_cut
+            settle(replicas, seconds)
+    assert max(replica.tasks.count(Task.LOAD) for replica in replicas) <= (10 if is_away else 1800 / RELOAD_S)
+
+
+def test_a_word_to_look_that_nobody_heard_who_lives_is_minded_by_who_is_next(fleet):
+    replicas = begin(fleet, 2)
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    other.loader.agenda.load_at = other.now + RELOAD_S  # it has looked not long ago
+    other.offer_all(MORE)
+    first.crash()
+    settle([other], 2 * DUTY_S)
+    assert other.payload == set(MORE)
 
 
 def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, slurm):

@@ -124,6 +124,8 @@ class Member(Loader):
 
     def _hear(self, word: str) -> None:
         if self.agenda.is_off_duty:
+            if word == LOOK and not self._is_looking:
+                self.agenda.load_at = self._clock()  # for who comes on duty before who is has looked
             return
         if word == LOOK:
             super().trigger()
@@ -368,10 +370,7 @@ class Member(Loader):
     def _stand_up(self) -> None:
         if not self.agenda.is_off_duty:
             return
-        self.agenda.is_off_duty = False
-        if self._monotonic() >= self._relieved_until:  # else it has looked, and knows when to try again
-            self.agenda.awaits_first_look = True
-            self._wanted.set()
+        self.agenda.on_duty(self._clock())
         self._relieved_until = 0.0
         self._fleet.on_duty = self._fleet.member
         self._log.info("on duty", fleet=self._fleet.name)
