@@ -111,6 +111,21 @@ def test_the_newest_table_is_kept(urls, tmp_path):
     run(urls, "table", act)
 
 
+def test_a_table_that_lacks_a_piece_is_none(urls, tmp_path):
+    async def act(one: NatsStream, other: NatsStream) -> None:
+        path = tmp_path / "table"
+        path.write_bytes(b"?" * 300_000)
+        await one.put_table("a", path)
+        (*_, last) = range((await one._jetstream.stream_info("OBJ_pyrtr-piece-tables")).state.last_seq)
+        await one._jetstream.delete_msg("OBJ_pyrtr-piece-tables", last)  # as one who gives another at the same time
+        assert not await other.has_table("a")
+        assert not await other.get_table("a", tmp_path / "taken")
+        await other.put_table("a", path)
+        assert await one.has_table("a")
+
+    run(urls, "piece", act)
+
+
 def test_a_transfer_is_given_up_when_the_server_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr(jetstream, "ANSWER_S", 0.5)
     with Nats(tmp_path, 1) as nats:

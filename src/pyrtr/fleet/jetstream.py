@@ -262,12 +262,13 @@ class NatsStream:
 
     @_translated
     async def has_table(self, name: str) -> bool:
-        """Whether a file is kept."""
+        """Whether a file is kept, and all of it: who gives one lets go of what another is giving at the same time."""
         try:
-            await self._objects.get_info(name)
+            info = await self._objects.get_info(name)
         except NotFoundError:  # deleted ones, too
             return False
-        return True
+        chunks = self._chunks(info)
+        return (await self._subjects(f"OBJ_{self._tables}", chunks)).get(chunks, 0) == info.chunks
 
     @_translated
     async def tables(self) -> list[str]:
@@ -339,10 +340,10 @@ class NatsStream:
         except KeyNotFoundError:  # deleted ones, too
             return None
 
-    async def _subjects(self, stream: str, pattern: str) -> list[str]:
-        """Subjects of messages that a stream has."""
+    async def _subjects(self, stream: str, pattern: str) -> dict[str, int]:
+        """Subjects of messages that a stream has, and how many of each."""
         info = await self._jetstream.stream_info(stream, subjects_filter=pattern)
-        return [*(info.state.subjects or ())]
+        return info.state.subjects or {}
 
     def _about(self, name: str) -> str:
         """The subject of what the object store knows of a file."""
