@@ -111,6 +111,22 @@ def test_the_newest_table_is_kept(urls, tmp_path):
     run(urls, "table", act)
 
 
+def test_another_history_is_kept_from_the_next_start_on(urls):
+    async def act(one: NatsStream, _: NatsStream) -> None:
+        for place in range(3):
+            assert await one.append(RECORD, place) == place + 1
+        later = NatsStream(urls, "history", "later", max_records=2, tls=None)
+        await later.open(lambda _: None)
+        try:
+            assert await later.record(1) is None
+            assert await later.append(RECORD, 3) == 4
+            assert [await later.record(place) for place in (2, 3, 4)] == [None, RECORD, RECORD]
+        finally:
+            await later.close()
+
+    run(urls, "history", act)
+
+
 def test_a_table_that_lacks_a_piece_is_none(urls, tmp_path):
     async def act(one: NatsStream, other: NatsStream) -> None:
         path = tmp_path / "table"

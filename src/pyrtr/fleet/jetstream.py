@@ -357,7 +357,9 @@ class NatsStream:
         """Make what is missing."""
         jetstream, replicas = self._jetstream, self._replicas
         try:
-            await jetstream.stream_info(self._stream)
+            info = await jetstream.stream_info(self._stream)
+            if info.config.max_msgs != self._max_records:  # HISTORY was another one
+                await jetstream.update_stream(info.config.evolve(max_msgs=self._max_records))
         except NotFoundError:
             await jetstream.add_stream(
                 StreamConfig(
