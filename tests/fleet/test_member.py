@@ -460,24 +460,25 @@ def test_what_is_new_is_taken_while_a_table_is_slow_to_come(fleet, is_changed):
     assert (other.fleet.error, other.loader.agenda.built_at) == (None, maker.loader.agenda.built_at)
 
 
-def test_a_table_that_can_not_be_given_is_told_of_once(fleet):
+@pytest.mark.parametrize(("refused", "payload"), [("put_table", MORE), ("append", SMALL)])
+def test_what_servers_have_no_room_for_is_told_of_once_until_they_have(fleet, refused, payload):
     replicas = begin(fleet, 2)
     maker = on_duty(replicas)
 
     async def full(*_: object) -> None:
         raise FleetError("no room")
 
-    maker.boat.put_table = full  # type: ignore[method-assign,assignment]
+    setattr(maker.boat, refused, full)
     maker.log.lines.clear()
     maker.load(MORE)
     for _ in range(5):
         maker.sea.now += 2
         maker.beat()
-    assert (maker.payload, maker.fleet.error) == (set(MORE), "no room")
+    assert (maker.payload, maker.fleet.error) == (set(payload), "no room")
     assert maker.log.events("warning") == ["fleet not heard"]
-    del maker.boat.put_table
-    settle([maker], 4)
-    assert maker.fleet.error is None
+    delattr(maker.boat, refused)
+    settle([maker], 8)
+    assert (maker.payload, maker.fleet.error) == (set(MORE), None)
     assert "fleet heard again" in maker.log.events("info")
 
 

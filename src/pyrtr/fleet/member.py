@@ -97,7 +97,8 @@ class Member(Loader):
         self._sure_until = 0.0
         self._words: list[str] = []
         self._exchanging: asyncio.Task[None] | None = None
-        self._trouble: PyrtrError | None = None
+        self._trouble: PyrtrError | None = None  # with tables
+        self._refusal: FleetError | None = None  # of what was made here last
         self._told_of = ""
         self._taker = Taker(ledger)
 
@@ -200,7 +201,7 @@ class Member(Loader):
             self._failed(error)
             self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
-            if self._fleet.error is not None and self._trouble is None:
+            if self._fleet.error is not None and self._trouble is None and self._refusal is None:
                 self._log.info("fleet heard again", fleet=self._fleet.name)
                 self._fleet.error = None
         self._fleet.sequence = self._ledger.sequence
@@ -304,6 +305,7 @@ class Member(Loader):
 
     async def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
         """This is what is served now."""
+        self._refusal = None
         self._fleet.taken_count += 1
         self._fleet.whole_count += is_whole
         self.status.storage_error = self.status.expiry_error = self.status.divergence = None
@@ -378,6 +380,7 @@ class Member(Loader):
     def _stand_down(self) -> None:
         if not self.agenda.is_off_duty:
             self.agenda.is_off_duty = True
+            self._refusal = None
             self._log.info("off duty", fleet=self._fleet.name, on_duty=self._fleet.on_duty)
 
     def _duty(self) -> Duty:
@@ -481,8 +484,13 @@ class Member(Loader):
             self._fleet.superseded_count += 1
             self._log.info("another replica was first", fleet=self._fleet.name)
         else:
+            self._refusal = error
             self._failed(error)
         self._stream.changed.set()
+
+    def _stored(self) -> None:
+        super()._stored()
+        self._refusal = None
 
 
 def _gives(attempt: Attempt, place: Place) -> bool:
