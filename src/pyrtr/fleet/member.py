@@ -35,7 +35,8 @@ from pyrtr.sources.base import SourceReport
 from pyrtr.store.archive import Story
 from pyrtr.store.state import Generation
 
-# So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others.
+# So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others;
+# so long it asks for no table, and gives none, either, after that came to nothing.
 PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
 
@@ -100,6 +101,7 @@ class Member(Loader):
         self._trouble: PyrtrError | None = None  # with tables
         self._refusal: FleetError | None = None  # of what was made here last
         self._told_of = ""
+        self._exchange_from = 0.0
         self._taker = Taker(ledger)
 
     # What others ask
@@ -409,6 +411,8 @@ class Member(Loader):
 
     async def exchange(self) -> None:
         """What takes longer than a beat may: on duty, give the others the table; else take over what theirs says."""
+        if self._monotonic() < self._exchange_from:
+            return
         try:
             if self.agenda.is_off_duty:
                 await self._take_facts(self._told_of)
@@ -417,6 +421,7 @@ class Member(Loader):
             self._trouble = None
         except PyrtrError as error:
             self._trouble = error
+            self._exchange_from = self._monotonic() + RELIEF_S
             self._failed(error)
 
     async def _take_facts(self, name: str) -> None:
