@@ -257,7 +257,7 @@ def _member(
         status,
         max_steps=settings.history,
         initial_serial=settings.initial_serial,
-        upstream=f"fleet {settings.fleet_name}",
+        is_filtered=bool(settings.slurm),
     )
     shared = {name: VARIABLES[name].syntax.write(getattr(settings, name.lower())) for name in SHARED}
     return Member(places, settings.merge, slurm, ledger, policy, status, shared, gate=gate)

@@ -65,7 +65,7 @@ class Replica(Program):
             status,
             max_steps=self.settings["max_steps"],
             initial_serial=None,
-            upstream="fleet sea",
+            is_filtered=bool(self.settings["slurm"]),
         )
         policy = Policy(RELOAD_S, MAX_AGE_S, self.settings["on_stale"], self.settings["max_shrink"], HOLD_S)
         self.loader = Member(
@@ -82,6 +82,7 @@ class Replica(Program):
         )
         self.loader._taker._companion.ask = self._make  # type: ignore[assignment,method-assign]
         self.loader.agenda.random = lambda: 0.0
+        self._sleeps_until = self.now
         drive(self.loader.recover())
         return self
 
@@ -102,8 +103,16 @@ class Replica(Program):
     def beat(self) -> None:
         """One turn of what a member does by itself."""
         drive(self.loader.beat())
-        self.step()
-        drive(self.loader.offer())
+        self.turn()
+        drive(self.loader.exchange())
+
+    def turn(self) -> None:
+        """One turn of `Loader.run`, unless it sleeps (see `Loader._pause`)."""
+        loader = self.loader
+        if loader._rescheduled.is_set() or loader._wanted.is_set() or self.now >= self._sleeps_until:
+            self.step()
+            loader._rescheduled.clear()
+            self._sleeps_until = self.now + loader.agenda.pause_s(self.now)
 
     def rename(self, name: str) -> None:
         """Be called so from now on, as another may be."""

@@ -81,10 +81,16 @@ def routers(cluster) -> Iterator[list[Router]]:
 
 
 def test_without_any_server_all_serve_on_and_nothing_new_is_published(cluster, routers):
-    for router in routers:
-        router.sync()
-    states = {(router.session_id, router.serial) for router in routers}
-    assert len(states) == 1
+    states: set[tuple[int | None, int]] = set()
+
+    def are_at_one() -> bool:
+        for router in routers:
+            router.sync()
+        states.clear()
+        states.update((router.session_id, router.serial) for router in routers)
+        return len(states) == 1
+
+    until(are_at_one, "all have what was published last")
     cluster.nats.kill_all()
     before = cluster.payload
     cluster.churn()

@@ -20,7 +20,7 @@ from pyrtr.sources.follow.messages import Sessions
 
 RECORD = Record(
     member="one", sessions=Sessions((1,), (2,), (3,)), serial=7, content=bytes(32), before=None, step=None,
-    cause="load", published_at=1.0, built_at=1.0, max_age_s=None, is_withdrawn=False, metadata=b"{}",
+    cause="load", published_at=1.0, built_at=1.0, max_age_s=None, is_withdrawn=False, metadata=b"{}", is_filtered=False,
 )  # fmt: skip
 DUTY = Duty(member="one", content=b"", table="", built_at=1.0, max_age_s=None, held=None)
 
@@ -109,6 +109,37 @@ def test_the_newest_table_is_kept(urls, tmp_path):
         assert not await other.get_table("a", tmp_path / "taken")
 
     run(urls, "table", act)
+
+
+def test_another_history_is_kept_from_the_next_start_on(urls):
+    async def act(one: NatsStream, _: NatsStream) -> None:
+        for place in range(3):
+            assert await one.append(RECORD, place) == place + 1
+        later = NatsStream(urls, "history", "later", max_records=2, tls=None)
+        await later.open(lambda _: None)
+        try:
+            assert await later.record(1) is None
+            assert await later.append(RECORD, 3) == 4
+            assert [await later.record(place) for place in (2, 3, 4)] == [None, RECORD, RECORD]
+        finally:
+            await later.close()
+
+    run(urls, "history", act)
+
+
+def test_a_table_that_lacks_a_piece_is_none(urls, tmp_path):
+    async def act(one: NatsStream, other: NatsStream) -> None:
+        path = tmp_path / "table"
+        path.write_bytes(b"?" * 300_000)
+        await one.put_table("a", path)
+        (*_, last) = range((await one._jetstream.stream_info("OBJ_pyrtr-piece-tables")).state.last_seq)
+        await one._jetstream.delete_msg("OBJ_pyrtr-piece-tables", last)  # as one who gives another at the same time
+        assert not await other.has_table("a")
+        assert not await other.get_table("a", tmp_path / "taken")
+        await other.put_table("a", path)
+        assert await one.has_table("a")
+
+    run(urls, "piece", act)
 
 
 def test_a_transfer_is_given_up_when_the_server_hangs(tmp_path, monkeypatch):

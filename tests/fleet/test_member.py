@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 import os
 import random
+from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from tests.fleet.conftest import Fleet
 from tests.fleet.replica import Replica
 from tests.inputs import SMALL, Payload, aspa, many, router_key, vrp
 from tests.quiet import drive
-from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE
+from tests.unit.compiler.program import HALF, HOLD_S, MANY, MAX_AGE_S, MORE, RELOAD_S, payload_of
 
 from pyrtr.compiler.job import Task
-from pyrtr.errors import SettingsError, SourceError
+from pyrtr.errors import FleetError, SettingsError, SourceError
 from pyrtr.fleet import record as records
-from pyrtr.fleet.member import FORLORN_S, PATIENCE_S, SURE_S
+from pyrtr.fleet.member import FORLORN_S, PATIENCE_S, RELIEF_S, SURE_S
 from pyrtr.fleet.stream import DUTY_S
 from pyrtr.payload.delta import apply, compose
 from pyrtr.payload.table import PayloadTable
 from pyrtr.settings import Merge, OnStale
+
+FILTERED = next(value for value in SMALL if value[1] == "192.0.2.0/24")
 
 
 def settle(replicas: list[Replica], seconds: float = 0.0) -> None:
@@ -378,6 +383,7 @@ def test_stale_data_of_before_is_withdrawn_only_after_a_look(fleet):
     only.loader.agenda.load_at = math.inf  # it is being looked at
     assert only.loader.agenda.due(only.now) is None
     assert only.published == []
+    only.loader.agenda.load_at = only.now
     only.beat()
     assert only.payload == set(MORE)
 
@@ -415,6 +421,71 @@ def test_duty_is_kept_while_a_table_is_made(fleet):
     maker.loader._looks.turn.release()
 
 
+class Wait:
+    """For whoever drives the coroutine."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_what_is_new_is_taken_while_a_table_is_slow_to_come(fleet, is_changed):
+    replicas = begin(fleet, 2)
+    maker = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not maker)
+    get_table = other.boat.get_table
+
+    async def slow(name: str, path: Path) -> bool:
+        is_kept = await get_table(name, path)
+        await Wait()
+        return is_kept
+
+    other.boat.get_table = slow  # type: ignore[method-assign]
+    maker.sea.now += 5
+    maker.load(SMALL, expires=int(maker.now) + 1000)
+    maker.beat()  # gives the table
+    maker.beat()  # says so
+    drive(other.loader.beat())
+    exchange = other.loader.exchange()
+    exchange.send(None)
+    if is_changed:
+        maker.load(MORE)
+        maker.beat()
+        drive(other.loader.beat())
+        assert other.payload == set(MORE)
+    commits: list[str] = []
+    other.store.commit = lambda *arguments: commits.append(arguments[2])  # type: ignore[method-assign]
+    drive(exchange)
+    assert commits == ([] if is_changed else ["facts"])
+    assert (other.fleet.error, other.loader.agenda.built_at) == (None, maker.loader.agenda.built_at)
+
+
+@pytest.mark.parametrize(("refused", "payload"), [("put_table", MORE), ("append", SMALL)])
+def test_what_servers_have_no_room_for_is_told_of_once_until_they_have(fleet, refused, payload):
+    replicas = begin(fleet, 2)
+    maker = on_duty(replicas)
+
+    refusals = 0
+
+    async def full(*_: object) -> None:
+        nonlocal refusals
+        refusals += 1
+        raise FleetError("no room")
+
+    setattr(maker.boat, refused, full)
+    maker.log.lines.clear()
+    maker.load(MORE)
+    for _ in range(5):
+        maker.sea.now += 2
+        maker.beat()
+    assert (maker.payload, maker.fleet.error) == (set(payload), "no room")
+    assert (maker.log.events("warning"), refusals) == (["fleet not heard"], 1 if refused == "put_table" else 2)
+    delattr(maker.boat, refused)
+    settle([maker], RELIEF_S)
+    assert (maker.payload, maker.fleet.error) == (set(MORE), None)
+    assert "fleet heard again" in maker.log.events("info")
+
+
 def test_what_could_not_be_taken_away_is_forgotten_once_another_has(fleet):
     replicas = begin(fleet)
     maker = on_duty(replicas)
@@ -444,9 +515,11 @@ def test_while_every_look_fails_somebody_is_on_duty_and_looks_grow_rare(fleet):
     assert sum(replica.loader.status.failure_count for replica in replicas) - failures <= 3 * 10
 
 
-def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, tmp_path):
-    slurm = tmp_path / "slurm"
-    slurm.write_text(
+@pytest.fixture
+def slurm(tmp_path) -> Path:
+    """A file that filters a VRP of SMALL out."""
+    path: Path = tmp_path / "slurm"
+    path.write_text(
         json.dumps(
             {
                 "slurmVersion": 1,
@@ -455,6 +528,36 @@ def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(flee
             }
         )
     )
+    return path
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_servers_that_come_and_go_have_nobody_look_more_often(fleet, is_away):
+    replicas = begin(fleet)
+    for replica in replicas:
+        if is_away:
+            replica.source.unlink()
+        replica.tasks.clear()
+    for _ in range(112):
+        for seconds, is_cut in ((DUTY_S + 2, True), (4, False)):
+            for replica in replicas:
+                replica.boat.is_cut = is_cut
+            settle(replicas, seconds)
+    assert max(replica.tasks.count(Task.LOAD) for replica in replicas) <= (10 if is_away else 1800 / RELOAD_S)
+
+
+def test_a_word_to_look_that_nobody_heard_who_lives_is_minded_by_who_is_next(fleet):
+    replicas = begin(fleet, 2)
+    first = on_duty(replicas)
+    (other,) = (replica for replica in replicas if replica is not first)
+    other.loader.agenda.load_at = other.now + RELOAD_S  # it has looked not long ago
+    other.offer_all(MORE)
+    first.crash()
+    settle([other], 2 * DUTY_S)
+    assert other.payload == set(MORE)
+
+
+def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(fleet, slurm):
     replicas = begin(fleet, 2, slurm=[slurm], max_shrink=100.0)
     first = on_duty(replicas)
     (other,) = (replica for replica in replicas if replica is not first)
@@ -466,6 +569,59 @@ def test_who_comes_on_duty_without_slurm_files_publishes_nothing_unfiltered(flee
     settle([other], 60)
     assert not other.loader.agenda.is_off_duty
     assert other.holds == filtered
+
+
+@pytest.mark.parametrize("upstream", ["", "fleet lake", "fleet sea"])
+def test_what_was_published_before_slurm_files_were_wanted_is_served_by_nobody_who_wants_them(fleet, slurm, upstream):
+    replicas = begin(fleet, 2, max_shrink=100.0)
+    for replica in replicas:
+        current = replica.loader._ledger.current
+        assert current is not None
+        replica.store.commit(dataclasses.replace(current, upstream=upstream), (), "load")
+        replica.crash()
+    sea = replicas[0].sea
+    if upstream != "fleet sea":
+        sea.lose()
+    sea.now += 2 * DUTY_S
+    for replica in replicas:
+        replica.settings["slurm"] = [slurm]
+        replica.source.rename(replica.folder / "later")
+        replica.start()
+    settle(replicas, 3 * DUTY_S)  # nobody can look
+    assert [replica.published for replica in replicas] == [[], []]
+    for replica in replicas:
+        (replica.folder / "later").rename(replica.source)
+        replica.loader.trigger()
+    settle(replicas, 3 * DUTY_S)
+    assert {replica.holds for replica in replicas} == {frozenset(SMALL) - {FILTERED}}
+    assert not any(FILTERED in payload_of(published.table) for replica in replicas for published in replica.published)
+    assert len({replica.state for replica in replicas}) == 1
+
+
+def test_slurm_files_that_are_wanted_again_begin_new_sessions_and_what_was_filtered_is_served_meanwhile(fleet, slurm):
+    replicas = begin(fleet, 2, slurm=[slurm], max_shrink=100.0)
+    states = {replica.state for replica in replicas}
+    first, other = replicas
+    for replica in replicas:
+        replica.crash()
+    first.sea.now += 2 * DUTY_S
+    first.settings["slurm"] = []
+    first.start()
+    settle([first], 2 * DUTY_S)
+    assert first.holds == frozenset(SMALL)
+    assert first.state[0] == replicas[1].state[0]  # the same sessions: nothing else was there before
+    states.add(first.state)
+    first.crash()
+    first.sea.now += 2 * DUTY_S
+    first.settings["slurm"] = [slurm]
+    for replica in (other, first):
+        replica.start()
+    settle(replicas, 3 * DUTY_S)
+    for replica in replicas:
+        assert not any(FILTERED in payload_of(published.table) for published in replica.published)
+    assert {replica.holds for replica in replicas} == {frozenset(SMALL) - {FILTERED}}
+    (after,) = {replica.state for replica in replicas}
+    assert after[0] not in {sessions for sessions, _ in states}
 
 
 def test_a_beat_that_fails_while_a_place_is_asked_for_changes_no_place(fleet):

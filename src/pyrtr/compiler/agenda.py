@@ -110,6 +110,13 @@ class Agenda:
             self.held_since = min(self.held_since, now)
         self._expired_at = min(self._expired_at, now + FIRST_RETRY_S)
 
+    def on_duty(self, now: float) -> None:
+        """All of this is ours to do. What was looked at not long ago is not looked at again for that."""
+        self.is_off_duty = False
+        if self.held_since is not None and self.load_at < math.inf:
+            self.load_at = min(self.load_at, self.held_since + self.policy.hold_s)
+        self.awaits_first_look |= self.load_at <= now
+
     def loaded(self, now: float) -> None:
         """A look came to something, even if that is held back."""
         self.failure_count = 0

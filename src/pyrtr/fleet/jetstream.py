@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -35,6 +35,7 @@ from pyrtr.errors import FleetError, SupersededError
 from pyrtr.fleet import record as records
 from pyrtr.fleet.record import Duty, Record
 from pyrtr.fleet.stream import DUTY_S
+from pyrtr.sources.fetch.connection import words
 
 CONNECT_S = 5.0
 # An election of another leader takes a few seconds, within which nothing is answered.
@@ -73,6 +74,41 @@ def _translated(
     return translated
 
 
+class _Client(Client):
+    """Lets nobody have it without TLS, where that is wanted, and knows why it has no connection.
+
+    Args:
+        is_secret: whether TLS is wanted. The library speaks it to those servers that ask for it, and tells the password
+            to whoever stands there and does not.
+
+    Attributes:
+        refusals: what went wrong last with each server since there was a connection.
+    """
+
+    def __init__(self, *, is_secret: bool) -> None:
+        super().__init__()
+        self.refusals: dict[str, str] = {}
+        self._is_secret = is_secret
+        self._asked = ""
+
+    async def refused(self, error: Exception) -> None:
+        """A connection was lost, or could not be had."""
+        self.refusals[self._asked] = words(error).removeprefix("nats: ").strip("'")
+
+    async def lost(self) -> None:
+        """There was a connection."""
+        self.refusals.clear()
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        self._asked = s.uri.netloc.rpartition("@")[2]
+        await super()._connect_to_server(s)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and self._is_secret and not info.get("tls_required"):
+            raise NatsError("it does not ask for TLS, which a URL of FLEET wants")
+        await super()._process_info(info, initial_connection)
+
+
 class NatsStream:
     """The shared stream (see `fleet.stream.Stream`).
 
@@ -81,7 +117,7 @@ class NatsStream:
         name: of the fleet.
         member: our own name, another one for each process.
         max_records: how many records are kept.
-        tls: how TLS is spoken, where a URL says `tls`.
+        tls: how TLS is spoken with all of them; None if a server may do without, and then as the system has it.
     """
 
     def __init__(
@@ -97,7 +133,7 @@ class NatsStream:
         self._member = member
         self._max_records = max_records
         self._tls = tls
-        self._client: Client | None = None
+        self._client: _Client | None = None
         self._jetstream: JetStreamContext
         self._entries: KeyValue
         self._objects: ObjectStore
@@ -109,9 +145,9 @@ class NatsStream:
         """Connect, if that is not done yet, and make what is missing; `on_word` is told what `tell` says."""
         if self._client is not None and not self._client.is_closed:  # any error that a server sends closes it for good
             if not self._client.is_connected:
-                raise FleetError("no server of the fleet can be reached")
+                raise _unreachable(self._client)
             return
-        client = Client()
+        client = _Client(is_secret=self._tls is not None)
         options = _credentials(self._servers)
         if self._tls is not None:
             options["tls"] = self._tls
@@ -123,11 +159,15 @@ class NatsStream:
             max_reconnect_attempts=-1,
             ping_interval=PING_S,
             max_outstanding_pings=2,
-            error_cb=_unheard,
+            error_cb=client.refused,
+            disconnected_cb=client.lost,
             **options,
         )
         try:
-            await asyncio.wait_for(connecting, CONNECT_S)
+            try:
+                await asyncio.wait_for(connecting, CONNECT_S)
+            except TimeoutError:
+                raise _unreachable(client) from None
             self._jetstream = client.jetstream(timeout=ANSWER_S)
             self._replicas = REPLICAS if client._server_info.get("cluster") else 1
             await self._prepare()
@@ -222,12 +262,13 @@ class NatsStream:
 
     @_translated
     async def has_table(self, name: str) -> bool:
-        """Whether a file is kept."""
+        """Whether a file is kept, and all of it: who gives one lets go of what another is giving at the same time."""
         try:
-            await self._objects.get_info(name)
+            info = await self._objects.get_info(name)
         except NotFoundError:  # deleted ones, too
             return False
-        return True
+        chunks = self._chunks(info)
+        return (await self._subjects(f"OBJ_{self._tables}", chunks)).get(chunks, 0) == info.chunks
 
     @_translated
     async def tables(self) -> list[str]:
@@ -290,7 +331,7 @@ class NatsStream:
     async def tell(self, word: str) -> None:
         """Say a word to all members."""
         if self._client is None:
-            raise FleetError("no server of the fleet can be reached")
+            raise FleetError("no server of the fleet was reached yet")
         await self._client.publish(self._word, word.encode())
 
     async def _entry(self, key: str) -> bytes | None:
@@ -299,10 +340,10 @@ class NatsStream:
         except KeyNotFoundError:  # deleted ones, too
             return None
 
-    async def _subjects(self, stream: str, pattern: str) -> list[str]:
-        """Subjects of messages that a stream has."""
+    async def _subjects(self, stream: str, pattern: str) -> dict[str, int]:
+        """Subjects of messages that a stream has, and how many of each."""
         info = await self._jetstream.stream_info(stream, subjects_filter=pattern)
-        return [*(info.state.subjects or ())]
+        return info.state.subjects or {}
 
     def _about(self, name: str) -> str:
         """The subject of what the object store knows of a file."""
@@ -316,7 +357,9 @@ class NatsStream:
         """Make what is missing."""
         jetstream, replicas = self._jetstream, self._replicas
         try:
-            await jetstream.stream_info(self._stream)
+            info = await jetstream.stream_info(self._stream)
+            if info.config.max_msgs != self._max_records:  # HISTORY was another one
+                await jetstream.update_stream(info.config.evolve(max_msgs=self._max_records))
         except NotFoundError:
             await jetstream.add_stream(
                 StreamConfig(
@@ -359,5 +402,6 @@ async def _found_or(found: Awaitable[Result], make: Callable[[], Awaitable[Resul
         return await make()
 
 
-async def _unheard(_error: Exception) -> None:
-    """A connection lost or refused: the next question says so."""
+def _unreachable(client: _Client) -> FleetError:
+    reasons = [f"{server}: {reason}" for server, reason in sorted(client.refusals.items())]
+    return FleetError(": ".join(filter(None, ("no server of the fleet can be reached", "; ".join(reasons)))))

@@ -34,9 +34,10 @@ class FleetLedger(Ledger):
     """The generations of a fleet, one after another.
 
     Args:
-        store, publisher, max_steps, initial_serial, upstream: as for `Ledger`.
+        store, publisher, max_steps, initial_serial: as for `Ledger`.
         stream: what all replicas agree on.
         status: what an operator is told of the fleet.
+        is_filtered: whether SLURM files are wanted; what was made without them is no generation of ours then.
 
     Attributes:
         stream: as given.
@@ -53,13 +54,15 @@ class FleetLedger(Ledger):
         *,
         max_steps: int,
         initial_serial: int | None,
-        upstream: str,
+        is_filtered: bool,
     ) -> None:
+        upstream = f"fleet {status.name}{', filtered' if is_filtered else ''}"
         super().__init__(store, publisher, max_steps=max_steps, initial_serial=initial_serial, upstream=upstream)
         self.stream = stream
         self.sequence: int | None = None
         self.offered = ""
         self._status = status
+        self._is_filtered = is_filtered
 
     async def commit(
         self, generation: Generation, steps: Sequence[Step], cause: str, story: Story | None = None
@@ -100,6 +103,13 @@ class FleetLedger(Ledger):
         """
         await super().commit(generation, steps, cause, story)
         self.sequence = sequence
+
+    async def may_be_served(self, last: int) -> bool:
+        """Whether the last record may be served from: where SLURM files are wanted, they were applied to it."""
+        if self.sequence == last or not self._is_filtered:
+            return True
+        newest = await self.stream.record(last)
+        return newest is None or newest.is_filtered
 
     async def find_place(self, last: int) -> bool:
         """Find where on the stream what we publish stands, if it is there: serials follow one another.
@@ -200,6 +210,7 @@ class FleetLedger(Ledger):
             max_age_s=generation.max_age_s,
             is_withdrawn=generation.is_withdrawn,
             metadata=msgspec.json.encode(generation.metadata),
+            is_filtered=self._is_filtered,
         )
 
 

@@ -35,7 +35,8 @@ from pyrtr.sources.base import SourceReport
 from pyrtr.store.archive import Story
 from pyrtr.store.state import Generation
 
-# So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others.
+# So long a member without data leaves duty to those that have some, and one whose look came to nothing to all others;
+# so long it asks for no table, and gives none, either, after that came to nothing.
 PATIENCE_S = 3 * BEAT_S
 RELIEF_S = 2 * DUTY_S
 
@@ -96,7 +97,11 @@ class Member(Loader):
         self._identity = ""
         self._sure_until = 0.0
         self._words: list[str] = []
-        self._offering: asyncio.Task[None] | None = None
+        self._exchanging: asyncio.Task[None] | None = None
+        self._trouble: PyrtrError | None = None  # with tables
+        self._refusal: FleetError | None = None  # of what was made here last
+        self._told_of = ""
+        self._exchange_from = 0.0
         self._taker = Taker(ledger)
 
     # What others ask
@@ -122,6 +127,8 @@ class Member(Loader):
 
     def _hear(self, word: str) -> None:
         if self.agenda.is_off_duty:
+            if word == LOOK and not self._is_looking:
+                self.agenda.load_at = self._clock()  # for who comes on duty before who is has looked
             return
         if word == LOOK:
             super().trigger()
@@ -150,8 +157,8 @@ class Member(Loader):
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         finally:
-            if self._offering is not None:
-                self._offering.cancel()
+            if self._exchanging is not None:
+                self._exchanging.cancel()
             with contextlib.suppress(FleetError, TimeoutError):
                 await asyncio.wait_for(self._leave(), LEAVE_S)
             await self._taker.stop()
@@ -165,8 +172,8 @@ class Member(Loader):
         while True:
             self._stream.changed.clear()
             await self.beat()
-            if self._offering is None or self._offering.done():  # it takes longer than a beat may
-                self._offering = asyncio.create_task(self.offer())
+            if self._exchanging is None or self._exchanging.done():
+                self._exchanging = asyncio.create_task(self.exchange())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stream.changed.wait(), BEAT_S)
 
@@ -196,9 +203,9 @@ class Member(Loader):
             self._failed(error)
             self._ledger.sequence = None  # what is heard next may be another stream, or an older state of it
         else:
-            if self._fleet.error is not None:
+            if self._fleet.error is not None and self._trouble is None and self._refusal is None:
                 self._log.info("fleet heard again", fleet=self._fleet.name)
-            self._fleet.error = None
+                self._fleet.error = None
         self._fleet.sequence = self._ledger.sequence
         if self._monotonic() >= self._duty_until:
             self._stand_down()
@@ -259,7 +266,8 @@ class Member(Loader):
             if identity != self._identity or last < (ledger.sequence or 0) or self._monotonic() >= self._sure_until:
                 self._identity, ledger.sequence = identity, None
                 self._sure_until = self._monotonic() + SURE_S
-            if last == 0 or (is_lost and not self.agenda.is_off_duty):
+            is_lost = is_lost and not self.agenda.is_off_duty
+            if last == 0 or is_lost or not await ledger.may_be_served(last):
                 await self._stream_lost(last)
             elif (ledger.sequence is None and not await ledger.find_place(last)) or (
                 ledger.sequence != last and not await self._take_over(last)
@@ -299,6 +307,7 @@ class Member(Loader):
 
     async def _took_over(self, generation: Generation, newest: Record, *, is_whole: bool) -> None:
         """This is what is served now."""
+        self._refusal = None
         self._fleet.taken_count += 1
         self._fleet.whole_count += is_whole
         self.status.storage_error = self.status.expiry_error = self.status.divergence = None
@@ -365,10 +374,7 @@ class Member(Loader):
     def _stand_up(self) -> None:
         if not self.agenda.is_off_duty:
             return
-        self.agenda.is_off_duty = False
-        if self._monotonic() >= self._relieved_until:  # else it has looked, and knows when to try again
-            self.agenda.awaits_first_look = True
-            self._wanted.set()
+        self.agenda.on_duty(self._clock())
         self._relieved_until = 0.0
         self._fleet.on_duty = self._fleet.member
         self._log.info("on duty", fleet=self._fleet.name)
@@ -376,6 +382,7 @@ class Member(Loader):
     def _stand_down(self) -> None:
         if not self.agenda.is_off_duty:
             self.agenda.is_off_duty = True
+            self._refusal = None
             self._log.info("off duty", fleet=self._fleet.name, on_duty=self._fleet.on_duty)
 
     def _duty(self) -> Duty:
@@ -391,6 +398,7 @@ class Member(Loader):
 
     async def _follow(self, duty: Duty) -> None:
         """What who is on duty knows of the payload that we have, too."""
+        self._told_of = duty.table
         self.status.held = duty.held
         self.agenda.held_since = None if duty.held is None else duty.held.since
         current = self._ledger.current
@@ -398,32 +406,47 @@ class Member(Loader):
             return
         self.agenda.built_at = duty.built_at
         self.agenda.max_age_s = self.agenda.policy.limit_s(duty.max_age_s)
-        if duty.table and duty.table != table_name(current.content, current.stored.digest):
-            await self._take_facts(duty.table)
+
+    # Tables
+
+    async def exchange(self) -> None:
+        """What takes longer than a beat may: on duty, give the others the table; else take over what theirs says."""
+        if self._monotonic() < self._exchange_from:
+            return
+        try:
+            if self.agenda.is_off_duty:
+                await self._take_facts(self._told_of)
+            elif self._ledger.current is not None and self._ledger.continues:
+                await self._ledger.offer(self._ledger.current)
+            self._trouble = None
+        except PyrtrError as error:
+            self._trouble = error
+            self._exchange_from = self._monotonic() + RELIEF_S
+            self._failed(error)
 
     async def _take_facts(self, name: str) -> None:
         """Take over when entries expire, and whose they are: the payload is the same."""
-        async with self._looks.turn:
+        if not self._is_news(name):
+            return
+        async with self._taker.fetched(name) as packed, self._looks.turn:
             current = self._ledger.current
-            if current is None or not name.startswith(table_name(current.content)):
+            if packed is None or current is None or not self._is_news(name):
                 return
-            if (generation := await self._taker.facts(current, name)) is None:
-                return
+            generation = await self._taker.facts(current, packed)
             await self._ledger.commit(generation, (), "facts")
             self._ledger.refresh()
-            self._adopt(generation)
+            self.agenda.next_expiry = generation.stored.facts.next_expiry
             self._forget_places()
             await self._show_taken(generation)
 
-    async def offer(self) -> None:
-        """On duty, give the others the table."""
+    def _is_news(self, name: str) -> bool:
+        """Whether a table has the payload that we have, and another one on duty knows more of it than we do."""
         current = self._ledger.current
-        if self.agenda.is_off_duty or current is None or not self._ledger.continues:
-            return
-        try:
-            await self._ledger.offer(current)
-        except FleetError as error:
-            self._failed(error)
+        if current is None or name != self._told_of or not self.agenda.is_off_duty:
+            return False
+        return name.startswith(table_name(current.content)) and name != table_name(
+            current.content, current.stored.digest
+        )
 
     # What is made here
 
@@ -466,8 +489,13 @@ class Member(Loader):
             self._fleet.superseded_count += 1
             self._log.info("another replica was first", fleet=self._fleet.name)
         else:
+            self._refusal = error
             self._failed(error)
         self._stream.changed.set()
+
+    def _stored(self) -> None:
+        super()._stored()
+        self._refusal = None
 
 
 def _gives(attempt: Attempt, place: Place) -> bool:

@@ -37,6 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         published_at: Unix time at which it came to be.
         built_at, max_age_s, is_withdrawn: as `store.state.Generation` has them.
         metadata: likewise, in JSON.
+        is_filtered: whether SLURM files were wanted, and have been applied.
     """
 
     format: int = FORMAT
@@ -52,6 +53,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float | None
     is_withdrawn: bool
     metadata: bytes
+    is_filtered: bool
 
 
 class Duty(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,24 +106,31 @@ class Taker:
             raise LostError(str(made.mismatch))
         raise DivergenceError(f"{self._ledger.upstream}: {made.mismatch}")
 
-    async def facts(self, current: Generation, name: str) -> Generation | None:
+    @contextlib.asynccontextmanager
+    async def fetched(self, name: str) -> AsyncIterator[Path | None]:
+        """A table that is kept, compressed, as long as it is of use here; None if it is not kept any more.
+
+        Raises:
+            FleetError: it does not come, or not in time.
+        """
+        packed = self._ledger.store.path / "fleet-fetched"
+        try:
+            yield packed if await self._stream.get_table(name, packed) else None
+        finally:
+            await asyncio.to_thread(_remove, packed)
+
+    async def facts(self, current: Generation, packed: Path) -> Generation:
         """The current generation with what another member's table says of expiry and trust anchors.
 
         Args:
             current: whose payload that table has.
-            name: of the table; None is returned if it is not kept any more.
+            packed: that table (see `fetched`).
 
         Raises:
             FleetError: it is another one.
             SourceError, StoreError: as for `take`.
         """
-        packed = self._ledger.store.path / "fleet-taken"
-        try:
-            if not await self._stream.get_table(name, packed):
-                return None
-            made = await self._make(None, [], str(packed), current.serial, current.content)
-        finally:
-            await asyncio.to_thread(_remove, packed)
+        made = await self._make(None, [], str(packed), current.serial, current.content)
         if made.digest is None:
             raise FleetError(str(made.mismatch))
         path = self._ledger.store.new_paths().table

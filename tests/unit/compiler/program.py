@@ -19,6 +19,7 @@ from pyrtr.compiler.place import Place
 from pyrtr.compiler.slurm import SlurmPlaces
 from pyrtr.errors import StoreError
 from pyrtr.payload.order import vrps_of
+from pyrtr.payload.table import PayloadTable
 from pyrtr.server.publisher import Published, Publisher
 from pyrtr.settings import Merge, OnStale
 from pyrtr.sources.fetch.feed import DocumentFeed
@@ -160,14 +161,19 @@ class Program:
     @property
     def payload(self) -> set[Payload] | None:
         table = self.publisher.current.table
-        if table is None:
-            return None
-        vrps = [*vrps_of(table.ipv4), *vrps_of(table.ipv6)]
-        return {
-            *(("vrp", str(vrp.prefix), vrp.max_length, vrp.asn) for vrp in vrps),
-            *(("key", key.ski, key.asn, key.spki) for key in table.router_keys),
-            *(("aspa", aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas),
-        }
+        return None if table is None else payload_of(table)
+
+
+def payload_of(table: PayloadTable | None) -> set[Payload]:
+    """What a table holds; nothing without one."""
+    if table is None:
+        return set()
+    vrps = [*vrps_of(table.ipv4), *vrps_of(table.ipv6)]
+    return {
+        *(("vrp", str(vrp.prefix), vrp.max_length, vrp.asn) for vrp in vrps),
+        *(("key", key.ski, key.asn, key.spki) for key in table.router_keys),
+        *(("aspa", aspa.customer_asn, aspa.provider_asns) for aspa in table.aspas),
+    }
 
 
 Start = Callable[..., Program]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -165,3 +166,20 @@ def test_a_look_goes_before_a_withdrawal():
     plan.expired(T + 2 * MAX_AGE_S, has_failed=True)
     assert plan.due(T + 2 * MAX_AGE_S) is None
     assert plan.pause_s(T + 2 * MAX_AGE_S) == FIRST_RETRY_S
+
+
+@pytest.mark.parametrize(
+    ("load_at", "held_since", "look_at", "awaits"),
+    [
+        (900, None, 900, False),  # it was looked at not long ago
+        (-1, None, -1, True),
+        (math.inf, -HOLD_S - 1, math.inf, False),  # it is being looked at
+        (900, 100 - HOLD_S, 100, False),  # by who was on duty before
+        (900, -HOLD_S, 0, True),
+    ],
+)
+def test_who_comes_on_duty_looks_when_that_is_due(load_at, held_since, look_at, awaits):
+    plan = agenda(load_at=T + load_at, held_since=None if held_since is None else T + held_since)
+    plan.is_off_duty = True
+    plan.on_duty(T)
+    assert (plan.load_at, plan.awaits_first_look, plan.is_off_duty) == (T + look_at, awaits, False)
