@@ -60,9 +60,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
       key: {{ .key }}
 {{- end }}
 {{- end }}
-{{- if .Values.fleet.servers }}
+{{- if or .Values.fleet.servers .Values.fleet.secretName }}
 - name: FLEET
+{{- if .Values.fleet.secretName }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.fleet.secretName }}
+      key: {{ .Values.fleet.key }}
+{{- else }}
   value: {{ join "," .Values.fleet.servers | quote }}
+{{- end }}
 - name: FLEET_NAME
   value: {{ .Values.fleet.name | default (include "pyrtr.fullname" .) | quote }}
 {{- end }}
