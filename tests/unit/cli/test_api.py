@@ -147,19 +147,26 @@ def test_an_answer_that_does_not_end_is_not_waited_for(capsys, monkeypatch):
 def test_no_answer_within_the_time_is_none(capsys):
     with serving(silent()) as server:
         assert main(["status", "--url", server.url(""), "--timeout", "0.2"]) == 3
-    assert "not an octet for 0.2 s" in capsys.readouterr().err
+    assert "no whole answer within 0.2 s: none was begun" in capsys.readouterr().err
 
 
-def test_an_answer_that_comes_octet_by_octet_is_not_waited_for(capsys):
-    with serving(endless(response(b"", Content_Length=100), b" ", 0.1)) as server:
+@pytest.mark.parametrize(
+    ("head", "piece", "came"),
+    [(response(b"", Content_Length=100), b" ", "octets of it came"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", "begun")],
+)
+def test_an_answer_that_comes_octet_by_octet_is_not_waited_for(capsys, head, piece, came):
+    with serving(endless(head, piece, 0.1)) as server:
         assert main(["status", "--url", server.url(""), "--timeout", "0.5"]) == 3
-    assert "no whole answer within 0.5 s" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "no whole answer within 0.5 s" in err
+    assert came in err
 
 
-def test_nobody_there(capsys):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nobody_there(capsys, host):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert main(["status", "--url", f"http://me:secret@127.0.0.1:{port}"]) == 3
+    assert main(["status", "--url", f"http://me:secret@{host}:{port}"]) == 3
     err = capsys.readouterr().err
     assert "connection refused" in err
     assert "secret" not in err

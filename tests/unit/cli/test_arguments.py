@@ -74,7 +74,7 @@ def test_an_origin_is_written_as_people_do(text):
         (["watch", "192.0.2.1:323", ":"], "expected HOST:PORT"),
         (["diff", "a", ""], "a location is empty"),
         (["diff", "ftp://192.0.2.1/x", "a"], "expected a file"),
-        (["validity", "1", "192.0.2.1/24"], "host bits"),
+        (["validity", "1", "192.0.2.1/24"], "no host bits: ask for 192.0.2.0/24"),
         (["status", "--url", "ftp://192.0.2.1"], "expected http://"),
         (["status", "--ca", "/missing", "--url", "https://192.0.2.1"], "/missing"),
     ],
