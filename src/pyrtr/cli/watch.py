@@ -12,7 +12,7 @@ from itertools import islice
 
 import msgspec
 
-from pyrtr.cli.arguments import BAD, GOOD, NO_ANSWER, USAGE_ERROR, Ended
+from pyrtr.cli.arguments import ASK_S, BAD, GOOD, NO_ANSWER, USAGE_ERROR, Ended
 from pyrtr.cli.caches import Access, Cache, ask
 from pyrtr.cli.followed import Event, Fleet, Followed
 from pyrtr.cli.output import print_json, print_problems, print_result
@@ -37,9 +37,13 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     except SourceError as error:
         print_problems([f"pyrtr watch: {error}"])
         return USAGE_ERROR
+    if options.timeout is not None and not options.once:
+        text = "--timeout counts with --once only: a cache that is followed may pause for 60 s, and answer for 600"
+        print_problems([f"pyrtr watch: {text}"])
+        return USAGE_ERROR
     fleet = Fleet(caches.values(), longest_s=options.interval, shortest_s=_SHORTEST_S, limit=options.limit)
     if options.once:
-        asyncio.run(_ask_all(fleet, options.timeout))
+        asyncio.run(_ask_all(fleet, options.timeout or ASK_S))
         return _report(fleet, options)
     if options.metrics is not None:
         from pyrtr.cli.watch_metrics import serve
