@@ -38,7 +38,7 @@ def search(page: Page, text: str) -> None:
         ("0.0.0.0/0", ["Within it", "198.51.100.0/24"]),
         ("as64496", ["What AS64496 may announce", "192.0.2.0/24", "Providers of AS64496", "AS64497", "AS64498"]),
         ("AS65551", ["No VRP", "No ASPA"]),
-        ("192.0.2.1/24", ["no bit beyond its length"]),
+        ("192.0.2.1/24", ["no host bits: ask for 192.0.2.0/24"]),
         ("what is this", ["That is no prefix and no AS number"]),
         ("<b>AS64496</b>", ["That is no prefix and no AS number"]),
     ],
