@@ -194,3 +194,21 @@ def test_what_a_router_says_is_text(browser, program):
         router.send(struct.pack("!BBHIII", 1, 10, 2, 16 + len(text), 0, len(text)) + text)
         expect(page.locator(".routers tbody tr")).to_contain_text(f"2 no data available: {hostile}")
         assert page.locator("main img").count() == 0
+
+
+def test_large_numbers_have_room_beside_the_charts_and_times_are_round(page):
+    """Millions came within the hour."""
+    found = page.evaluate("""async () => {
+      const { Charts } = await import("/page/charts.js");
+      const charts = new Charts();
+      const counts = { ipv4: 5_000_000, ipv6: 0, router_keys: 0, aspas: 0 };
+      const changes = { announced: { vrps: 5_000_000 }, withdrawn: { vrps: 4_000_000 }, replaced: {}, from_serial: 1 };
+      charts.width = 640;
+      charts.show([{ time: new Date().toISOString(), counts, ...changes }], 1);
+      return [...document.querySelectorAll("#charts .tick")].map((tick) => [tick.textContent, tick.getBBox().x]);
+    }""")
+    assert {"4,000,000", "2,000,000"} & {text for text, _ in found}
+    assert [text for text, x in found if x < 0] == []
+    times = [text for text, _ in found if ":" in text]
+    assert times
+    assert {text[-1] for text in times} == {"0"}
