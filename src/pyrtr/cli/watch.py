@@ -37,9 +37,8 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     except SourceError as error:
         print_problems([f"pyrtr watch: {error}"])
         return USAGE_ERROR
-    if options.timeout is not None and not options.once:
-        text = "--timeout counts with --once only: a cache that is followed may pause for 60 s, and answer for 600"
-        print_problems([f"pyrtr watch: {text}"])
+    if (clash := _clash(options)) is not None:
+        print_problems([f"pyrtr watch: {clash}"])
         return USAGE_ERROR
     fleet = Fleet(caches.values(), longest_s=options.interval, shortest_s=_SHORTEST_S, limit=options.limit)
     if options.once:
@@ -57,6 +56,15 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         print_problems([f"metrics at http://{options.metrics_host}:{port}/metrics"])
     _follow_all(fleet, options)
     return GOOD
+
+
+def _clash(options: Namespace) -> str | None:
+    """Which option would not be heeded, and why."""
+    if options.timeout is not None and not options.once:
+        return "--timeout counts with --once only: a cache that is followed may pause for 60 s, and answer for 600"
+    if options.metrics is not None and options.once:
+        return "--metrics counts without --once only: nobody could ask for them in time"
+    return None
 
 
 def _follow_all(fleet: Fleet, options: Namespace) -> None:

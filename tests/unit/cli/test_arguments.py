@@ -73,6 +73,7 @@ def test_an_origin_is_written_as_people_do(text):
         (["dump", "192.0.2.1:22", "--ssh", "me", "--ssh-key", "key"], "SOURCE_KNOWN_HOSTS"),
         (["watch", "192.0.2.1:323", ":"], "expected HOST:PORT"),
         (["watch", "192.0.2.1:323", "--timeout", "5"], "--timeout counts with --once only"),
+        (["watch", "192.0.2.1:323", "--once", "--metrics", "0"], "--metrics counts without --once only"),
         (["diff", "a", ""], "a location is empty"),
         (["diff", "ftp://192.0.2.1/x", "a"], "expected a file"),
         (["validity", "1", "192.0.2.1/24"], "no host bits: ask for 192.0.2.0/24"),
