@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_logged(self) -> bool:
-        """One of very many from its address is only once it has lasted, and so is one of few."""
+        """Whether it may be spoken of: one of too many from its address has to last first (see `arrivals`)."""
         return self._loop.time() >= self._logged_from
 
     # What the server asks
