@@ -2,11 +2,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install -q --disable-pip-version-check
+RUNS := .venv/.runs
 READY := .venv/.ready
 
 .PHONY: run test check fix docs fuzz interop bench bench-quick clean
 
-run: $(READY)
+run: $(RUNS)
 	LOCATION=sample/rpki-client.json STATE=.venv/sample-state MAX_AGE=31536000 exec $(BIN)/pyrtr
 
 test: $(READY)
@@ -42,10 +44,16 @@ bench-quick: $(READY)
 clean:
 	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(READY): pyproject.toml poetry.lock tools/requirements.py
+# What running takes, and then what developing takes besides.
+$(RUNS): pyproject.toml poetry.lock tools/requirements.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyRTR needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
+	$(BIN)/python tools/requirements.py main > .venv/requirements.txt
+	$(PIP) --require-hashes -r .venv/requirements.txt
+	$(PIP) --no-deps -e .
+	touch $@
+
+$(READY): $(RUNS)
 	$(BIN)/python tools/requirements.py > .venv/requirements.txt
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r .venv/requirements.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	$(PIP) --require-hashes -r .venv/requirements.txt
 	touch $@

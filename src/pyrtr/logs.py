@@ -109,7 +109,7 @@ def _render_text(_logger: object, _method: str, event: EventDict) -> str:
     """`TIME LEVEL EVENT key=value …`; the lines of a traceback follow, each behind a bar that no line can fake."""
     head = f"{event.pop('timestamp')} {event.pop('level').upper():<8} {printable(str(event.pop('event')))}"
     traceback = event.pop("exception", "")
-    fields = [f"{printable(key)}={_quoted(str(value))}" for key, value in event.items()]
+    fields = [f"{printable(key)}={_quoted(_worded(value))}" for key, value in event.items()]
     lines = [f"  | {printable(line)}" for line in traceback.splitlines()]
     return "\n".join([" ".join([head, *fields]), *lines])
 
@@ -137,6 +137,10 @@ def _plain(value: object) -> object:
 def _encodable(text: str) -> str:
     # A lone surrogate is what Python makes of a file name that is not UTF-8; strict readers refuse JSON that holds one.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _worded(value: object) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _quoted(text: str) -> str:

@@ -124,7 +124,7 @@ async def _serve(settings: Settings) -> None:
             started_at=time.time(),
             http_tls=tls,
             lookup=Lookup(lambda: bool(registry.sending)),
-            archive=None if store.archive is None else store.archive.path,
+            archive=store.archive,
         )
         stack.push_async_callback(context.lookup.close)
         publisher.subscribe(_ready_line(context))

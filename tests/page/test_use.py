@@ -38,7 +38,7 @@ def search(page: Page, text: str) -> None:
         ("0.0.0.0/0", ["Within it", "198.51.100.0/24"]),
         ("as64496", ["What AS64496 may announce", "192.0.2.0/24", "Providers of AS64496", "AS64497", "AS64498"]),
         ("AS65551", ["No VRP", "No ASPA"]),
-        ("192.0.2.1/24", ["no bit beyond its length"]),
+        ("192.0.2.1/24", ["no host bits: ask for 192.0.2.0/24"]),
         ("what is this", ["That is no prefix and no AS number"]),
         ("<b>AS64496</b>", ["That is no prefix and no AS number"]),
     ],
@@ -194,3 +194,21 @@ def test_what_a_router_says_is_text(browser, program):
         router.send(struct.pack("!BBHIII", 1, 10, 2, 16 + len(text), 0, len(text)) + text)
         expect(page.locator(".routers tbody tr")).to_contain_text(f"2 no data available: {hostile}")
         assert page.locator("main img").count() == 0
+
+
+def test_large_numbers_have_room_beside_the_charts_and_times_are_round(page):
+    """Millions came within the hour."""
+    found = page.evaluate("""async () => {
+      const { Charts } = await import("/page/charts.js");
+      const charts = new Charts();
+      const counts = { ipv4: 5_000_000, ipv6: 0, router_keys: 0, aspas: 0 };
+      const changes = { announced: { vrps: 5_000_000 }, withdrawn: { vrps: 4_000_000 }, replaced: {}, from_serial: 1 };
+      charts.width = 640;
+      charts.show([{ time: new Date().toISOString(), counts, ...changes }], 1);
+      return [...document.querySelectorAll("#charts .tick")].map((tick) => [tick.textContent, tick.getBBox().x]);
+    }""")
+    assert {"4,000,000", "2,000,000"} & {text for text, _ in found}
+    assert [text for text, x in found if x < 0] == []
+    times = [text for text, _ in found if ":" in text]
+    assert times
+    assert {text[-1] for text in times} == {"0"}

@@ -46,8 +46,10 @@ def looked(program: Program) -> float:
 def look(program: Program) -> None:
     """One more look, to its end."""
     before = looked(program)
+    asked = len([line for line in program.events() if line["event"] == "reload asked for"])
     program.signal(signal.SIGHUP)
     program.wait_for(lambda: looked(program) > before, what="it has looked")
+    assert program.has_logged("reload asked for", asked + 1)
 
 
 def test_a_url_is_followed_and_its_password_is_nowhere(tmp_path: Path) -> None:

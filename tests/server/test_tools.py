@@ -22,6 +22,7 @@ import asyncssh
 import pytest
 from tests import inputs
 from tests.certificates import Authority
+from tests.http_server import HttpServer, endless, response
 from tests.inputs import SMALL, rpki_client_bytes, visible, vrp
 from tests.program import Program
 
@@ -311,6 +312,14 @@ def test_records_that_have_expired_count_but_beside_a_cache(served, capsys, tmp_
 def test_a_url_is_compared_like_a_file(served, capsys):
     """What the API gives out is what another cache can load."""
     assert main(["diff", str(served.file), f"{url(served)}/api/v1/vrps?format=rpki-client"]) == 0, capsys.readouterr()
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", response(b"", Content_Length=10**6)])
+def test_a_url_whose_answer_does_not_end_is_not_waited_for(capsys, tmp_path, head):
+    with HttpServer() as server:
+        server.answers["/json"] = endless(head, b"X: y\r\n", 0.1)
+        assert main(["diff", document(tmp_path / "file"), server.url("/json"), "--timeout", "2"]) == 3
+    assert "took longer than 2 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["/missing", "http://127.0.0.1:1/", "rtr://127.0.0.1:1"])

@@ -79,6 +79,7 @@ def test_json_keeps_hostile_text_inside_its_string(capsys: pytest.CaptureFixture
         ('say "no" \\', r'v="say \"no\" \\"'),
         ("tab\there", r"v=tab\there"),
         (5, "v=5"),
+        (("one reason", "another\n"), r'v="one reason; another\n"'),
         (None, "v=None"),
         (Path("/a/b"), "v=/a/b"),
         ([1, "x\n"], r"""v="[1, 'x\\n']" """.rstrip()),

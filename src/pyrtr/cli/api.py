@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-import time
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def ask(path: str, shape: type[Shape], options: Namespace, environ: Mapping[str,
         print_problems([f"pyrtr: {error}"])
         raise Ended(USAGE_ERROR) from None
     try:
-        body = _body(f"{url}/api/v1/{path}", context, options.timeout)
+        body = asyncio.run(_body(f"{url}/api/v1/{path}", context, options.timeout))
         try:
             return Answer(msgspec.json.decode(body, type=shape), msgspec.json.decode(body))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -103,28 +103,31 @@ def _host(bound: str) -> str:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-def _body(url: str, context: ssl.SSLContext, timeout_s: float) -> bytes:
+async def _body(url: str, context: ssl.SSLContext, timeout_s: float) -> bytes:
     """The body of a good answer.
 
     Raises:
         SourceError: there is none, with the reason in words.
     """
     body = bytearray()
-    end = time.monotonic() + timeout_s
+    response = None
     try:
-        # No proxy: the program is near, or asked for by an address that is meant.
-        with (
-            httpx.Client(verify=context, timeout=timeout_s, trust_env=False) as client,
+        # No proxy: the program is near, or asked for by an address that is meant. The timeouts of httpx are for each
+        # read, so that who sends an octet now and then would never run into them.
+        async with (
+            asyncio.timeout(timeout_s),
+            httpx.AsyncClient(verify=context, timeout=None, trust_env=False) as client,
             client.stream("GET", url) as response,
         ):
-            for chunk in response.iter_bytes():
+            async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _MAX_BYTES:
                     raise SourceError(f"an answer of more than {_MAX_BYTES} octets")
-                if time.monotonic() > end:
-                    raise SourceError(f"no whole answer within {timeout_s:g} s")
+    except TimeoutError:
+        came = "none was begun" if response is None else f"{len(body)} octets of it came"
+        raise SourceError(f"no whole answer within {timeout_s:g} s: {came}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SourceError(reason(error, Limits(connect_s=timeout_s, silence_s=timeout_s))) from None
+        raise SourceError(reason(error, Limits())) from None
     except OSError as error:
         raise SourceError(words(error)) from None
     if response.status_code != httpx.codes.OK:

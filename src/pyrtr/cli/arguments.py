@@ -24,6 +24,9 @@ _ACCESS = (
     ("--ssh-key", "FILE", "private key to log in with over SSH (SOURCE_SSH_KEY)"),
     ("--known-hosts", "FILE", "host keys that SSH servers are checked against (SOURCE_KNOWN_HOSTS)"),
 )
+# How long one answer of a cache or a server may take.
+ASK_S = 300.0
+_TIMEOUT = f"how long one answer may take ({ASK_S:.0f})"
 _CACHE = "HOST:PORT, [IPV6]:PORT, or a location as rtr://HOST, rtr+tls://HOST, rtr+ssh://USER@HOST"
 
 
@@ -98,9 +101,10 @@ def _json(parser: Parser) -> None:
 def _access(parser: Parser) -> None:
     for flag, metavar, meaning in _ACCESS:
         parser.add_argument(flag, metavar=metavar, help=meaning)
-    parser.add_argument(
-        "--timeout", type=_seconds, default=300.0, metavar="SECONDS", help="how long one answer may take (300)"
-    )
+
+
+def _timeout(parser: Parser, default_s: float | None, meaning: str) -> None:
+    parser.add_argument("--timeout", type=_seconds, default=default_s, metavar="SECONDS", help=meaning)
 
 
 def _transport(parser: Parser) -> None:
@@ -118,9 +122,7 @@ def _api(parser: Parser) -> None:
         "--url", help="where the program is: http://HOST:PORT (HOST, HTTP_PORT and HTTP_TLS_CERT of the environment)"
     )
     parser.add_argument("--ca", metavar="FILE", help="CAs that its certificate is checked against (the system's)")
-    parser.add_argument(
-        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="how long an answer may take (30)"
-    )
+    _timeout(parser, 30.0, "how long an answer may take (30)")
     _json(parser)
 
 
@@ -130,6 +132,7 @@ def _dump(parser: Parser) -> None:
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument("--output", metavar="FILE", help="written whole or not at all (standard output)")
     _transport(parser)
+    _timeout(parser, ASK_S, _TIMEOUT)
 
 
 def _diff(parser: Parser) -> None:
@@ -143,6 +146,7 @@ def _diff(parser: Parser) -> None:
     )
     _json(parser)
     _access(parser)
+    _timeout(parser, ASK_S, _TIMEOUT)
 
 
 def _watch(parser: Parser) -> None:
@@ -156,6 +160,8 @@ def _watch(parser: Parser) -> None:
     parser.add_argument("--limit", type=_count, default=5, metavar="N", help="how many differences are named (5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each event")
     _transport(parser)
+    # None where it is not given, since it can't be beside what is followed.
+    _timeout(parser, None, f"with --once, {_TIMEOUT}; else an answer may pause for 60, and take 600 in sum")
 
 
 def _routers(parser: Parser) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyrtr.cli.output import print_json, print_result
+from pyrtr.cli.output import duration, print_json, print_result
 from pyrtr.errors import SourceError
 from pyrtr.logs import printable
 from pyrtr.payload.slurm import SlurmFile, conflicts
@@ -19,8 +19,6 @@ from pyrtr.sources.records import slurm
 
 if TYPE_CHECKING:
     from pyrtr.sources.base import Loaded
-
-_UNITS = ((2 * 86_400, 86_400, "days"), (2 * 3600, 3600, "hours"), (120, 60, "minutes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +100,4 @@ def _of_data(fetched: Fetched, now: float) -> Iterator[str]:
 
 
 def _ago(age_s: float) -> str:
-    size, name = next(((size, name) for least, size, name in _UNITS if abs(age_s) >= least), (1, "seconds"))
-    return f"{abs(age_s) / size:.0f} {name} " + ("ago" if age_s >= 0 else "in the future")
+    return f"{duration(age_s)} {'ago' if age_s >= 0 else 'in the future'}"

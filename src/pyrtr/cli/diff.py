@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from argparse import Namespace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from pyrtr import processes
 from pyrtr.cli.arguments import BAD, GOOD, NO_ANSWER, USAGE_ERROR
 from pyrtr.cli.caches import Access, Cache
 from pyrtr.cli.dump import fetch as fetch_cache
@@ -20,8 +22,8 @@ from pyrtr.cli.sets import Comparison, Side, worded
 from pyrtr.errors import SourceError
 from pyrtr.logs import printable
 from pyrtr.sources.base import reader
-from pyrtr.sources.fetch import file, http
-from pyrtr.sources.fetch.request import Limits, Request, SourceTls
+from pyrtr.sources.fetch import file
+from pyrtr.sources.fetch.request import Limits, Reply, Request, SourceTls
 from pyrtr.sources.location import Location, reason_at
 from pyrtr.sources.rtr import SCHEMES
 
@@ -90,8 +92,12 @@ def _body(location: Location, tls: SourceTls, timeout_s: float) -> bytes:
         return file.fetch(location.path).take()
     with tempfile.TemporaryDirectory(prefix="pyrtr-") as folder:
         path = Path(folder, "body")
-        limits = Limits(silence_s=timeout_s, whole_s=timeout_s)
-        reply = http.get(Request(location.text, {}, str(path), tls, limits))
+        limits = Limits(connect_s=timeout_s, silence_s=timeout_s, whole_s=timeout_s)
+        request, answer = Request(location.text, {}, str(path), tls, limits), processes.Answer[Reply]
+        # In a process that can be ended, since a server may send an octet now and then.
+        reply = asyncio.run(
+            processes.run("pyrtr.sources.fetch.worker", "fetch", request, answer, timeout_s=limits.whole_s)
+        )
         if reply.status != 200:
             raise SourceError(f"HTTP status {reply.status}")
         return file.fetch(path).take()

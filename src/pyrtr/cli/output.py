@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
+_UNITS = ((2 * 86_400, 86_400, "days"), (2 * 3600, 3600, "hours"), (120, 60, "minutes"))
+
 
 def print_result(text: str, end: str = "\n") -> int:
     """Print a command's result; returns the exit status: 0, or 1 if it could not be written."""
@@ -30,6 +32,13 @@ def print_json(value: object) -> int:
     import msgspec
 
     return print_result(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def duration(seconds: float) -> str:
+    """How long that is, whatever its sign, in the largest unit of which there are two."""
+    amount = abs(seconds)
+    size, name = next(((size, name) for least, size, name in _UNITS if amount >= least), (1, "seconds"))
+    return f"{amount / size:.0f} {name}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +10,7 @@ import msgspec
 
 from pyrtr.cli.api import ask
 from pyrtr.cli.arguments import BAD, GOOD
-from pyrtr.cli.output import print_json, print_result
+from pyrtr.cli.output import duration, print_json, print_result
 from pyrtr.logs import printable
 
 _KINDS = {"ipv4": "IPv4 VRPs", "ipv6": "IPv6 VRPs", "router_keys": "router keys", "aspas": "ASPAs"}
@@ -28,7 +29,6 @@ class Held(msgspec.Struct):
     """A load that is held back."""
 
     since: str | None
-    reasons: list[str]
     accepted_in_s: float
 
 
@@ -60,27 +60,32 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 def _lines(status: Status) -> Iterator[str]:
     yield f"health     {'good' if status.healthy else 'bad'}"
-    yield from (f"           {text}" for text in status.reasons)
+    for text in status.reasons:  # that of a load that is held back has a part for each trust anchor
+        yield from (f"           {part}" for part in re.split("(?<=;) ", text))
     yield from (f"warning    {text}" for text in status.warnings)
-    yield f"version    {status.version}, up for {_seconds(status.uptime_s)}"
+    yield f"version    {status.version}, up for {duration(status.uptime_s)}"
     yield f"serial     {_or_none(status.serial)}, published {_or_none(status.published)}"
-    yield f"data       {_seconds(status.age_s)} old, stale in {_seconds(status.stale_in_s)}"
+    yield f"data       {_age(status)}"
     yield f"payload    {_counts({_KINDS.get(kind, kind): count for kind, count in (status.counts or {}).items()})}"
     yield f"VRPs of    {_counts(status.vrps_by_ta)}"
     routers = status.routers
     yield f"routers    {routers.connected} connected, {routers.current} current, {routers.behind} behind"
-    yield f"           {_counts(routers.by_version)}"
-    if status.held is not None:
-        yield f"held back  since {status.held.since}: {'; '.join(status.held.reasons)}"
-        yield f"           accepted in {_seconds(status.held.accepted_in_s)}, or at once by pyrtr accept"
+    if routers.by_version:
+        yield f"           {_counts(routers.by_version)}"
+    if (held := status.held) is not None:
+        how = f"accepted in {duration(held.accepted_in_s)}, or at once by pyrtr accept"
+        yield f"held back  since {_or_none(held.since)}: {how}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
-def _seconds(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.0f} s"
+def _age(status: Status) -> str:
+    age_s, stale_in_s = status.age_s, status.stale_in_s
+    if age_s is None or stale_in_s is None:
+        return "of unknown age"
+    return f"{duration(age_s)} old, stale {'in' if stale_in_s > 0 else 'for'} {duration(stale_in_s)}"
 
 
 def _or_none(value: object) -> str:

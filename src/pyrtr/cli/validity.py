@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
 
 import msgspec
 
@@ -15,6 +14,7 @@ from pyrtr.cli.output import print_json, print_problems, print_result
 from pyrtr.errors import SourceError
 from pyrtr.logs import printable
 from pyrtr.payload.origin import Network, Validity
+from pyrtr.web.api.parameters import read_prefix
 
 _STATUSES = {Validity.VALID: GOOD, Validity.INVALID: BAD, Validity.NOT_FOUND: NOT_FOUND}
 
@@ -66,9 +66,9 @@ class Single(msgspec.Struct):
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Validate a route; returns the exit status."""
     try:
-        prefix = ip_network(options.prefix)
+        prefix = read_prefix(options.prefix)
     except ValueError as error:
-        print_problems([f"pyrtr validity: {error}: expected a prefix such as 192.0.2.0/24 or 2001:db8::/32"])
+        print_problems([f'pyrtr validity: PREFIX is "{printable(options.prefix)}": expected {error}'])
         return USAGE_ERROR
     if options.file is None:
         answer = ask(f"validity/AS{options.asn}/{prefix}", Single, options, environ)

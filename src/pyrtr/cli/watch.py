@@ -12,7 +12,7 @@ from itertools import islice
 
 import msgspec
 
-from pyrtr.cli.arguments import BAD, GOOD, NO_ANSWER, USAGE_ERROR, Ended
+from pyrtr.cli.arguments import ASK_S, BAD, GOOD, NO_ANSWER, USAGE_ERROR, Ended
 from pyrtr.cli.caches import Access, Cache, ask
 from pyrtr.cli.followed import Event, Fleet, Followed
 from pyrtr.cli.output import print_json, print_problems, print_result
@@ -37,9 +37,12 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     except SourceError as error:
         print_problems([f"pyrtr watch: {error}"])
         return USAGE_ERROR
+    if (clash := _clash(options)) is not None:
+        print_problems([f"pyrtr watch: {clash}"])
+        return USAGE_ERROR
     fleet = Fleet(caches.values(), longest_s=options.interval, shortest_s=_SHORTEST_S, limit=options.limit)
     if options.once:
-        asyncio.run(_ask_all(fleet, options.timeout))
+        asyncio.run(_ask_all(fleet, options.timeout or ASK_S))
         return _report(fleet, options)
     if options.metrics is not None:
         from pyrtr.cli.watch_metrics import serve
@@ -53,6 +56,15 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         print_problems([f"metrics at http://{options.metrics_host}:{port}/metrics"])
     _follow_all(fleet, options)
     return GOOD
+
+
+def _clash(options: Namespace) -> str | None:
+    """Which option would not be heeded, and why."""
+    if options.timeout is not None and not options.once:
+        return "--timeout counts with --once only: a cache that is followed may pause for 60 s, and answer for 600"
+    if options.metrics is not None and options.once:
+        return "--metrics counts without --once only: nobody could ask for them in time"
+    return None
 
 
 def _follow_all(fleet: Fleet, options: Namespace) -> None:

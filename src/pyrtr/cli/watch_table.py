@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
+from rich.box import SIMPLE
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pyrtr.cli.followed import Fleet, Followed
@@ -29,7 +30,8 @@ def shown(fleet: Fleet) -> Iterator[None]:
 
 def table(fleet: Fleet, now: float) -> Table:
     """The table at Unix time `now`; below it what differs first."""
-    drawn = Table(*_COLUMNS, caption_justify="left")
+    columns = (Column(name, overflow="fold") for name in _COLUMNS)  # the end of a name tells caches apart
+    drawn = Table(*columns, box=SIMPLE, pad_edge=False, caption_justify="left")
     for member in fleet.members:
         style = "red" if member.trouble else "yellow" if member.difference else ""
         drawn.add_row(*(Text(printable(cell)) for cell in _row(member, now)), style=style)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never, cast
 
 from pyrtr.logs import get_logger, printable
+from pyrtr.server.arrivals import WINDOW_S
 from pyrtr.server.peers import Peer
 from pyrtr.server.pump import Pump
 from pyrtr.session.actions import Action, Close, Note, Parting, Respond, Send
@@ -75,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._publisher = registry.publisher
         self._loop = asyncio.get_running_loop()
         self._log = get_logger()
+        self._logged_from = 0.0
         self._actions: deque[Action] = deque()
         self._response: Respond | None = None
         self._response_started = 0.0
@@ -92,7 +94,10 @@ class Connection(asyncio.Protocol):
         self._log = self._log.bind(router=self.address)
         self._pump = Pump(self._transport, self._slice_bytes, self._pumped)
         self._registry.add(self)
-        self._log.info("router connected", transport=self.transport)
+        if (unlogged := self._registry.arrivals.unlogged_before(self.peer.address)) is None:
+            self._logged_from = self._loop.time() + WINDOW_S
+        else:
+            self._log.info("router connected", transport=self.transport, unlogged=unlogged)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         self.bytes_received += len(data)
@@ -127,7 +132,13 @@ class Connection(asyncio.Protocol):
         self.is_reset = isinstance(exc, ConnectionResetError)
         self._registry.remove(self)
         self._left()
-        self._log.info("router disconnected", reason=printable(reason), parting=self.parting)
+        if self._is_logged:
+            self._log.info("router disconnected", reason=printable(reason), parting=self.parting)
+
+    @property
+    def _is_logged(self) -> bool:
+        """Whether it may be spoken of: one of too many from its address has to last first (see `arrivals`)."""
+        return self._loop.time() >= self._logged_from
 
     # What the server asks
 
@@ -161,7 +172,8 @@ class Connection(asyncio.Protocol):
                     self._respond(response)
                 case Note(event, fields, is_warning):
                     log = self._log.warning if is_warning else self._log.debug
-                    log(event, **fields)
+                    if self._is_logged:
+                        log(event, **fields)
                 case Close(reason, abort):
                     self._close(reason, abort=abort)
                 case other:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pyrtr.histogram import Histogram
 from pyrtr.logs import get_logger
 from pyrtr.server.advice import Advice
+from pyrtr.server.arrivals import Arrivals
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.limits import Limits
 from pyrtr.server.peers import Peer
@@ -57,6 +58,7 @@ class Registry:
         partings: why connections have ended.
         limits: who may connect.
         refusals: who was turned away.
+        arrivals: which connections are logged.
     """
 
     def __init__(self, publisher: Publisher, lowest: Version, highest: Version, limits: Limits | None = None) -> None:
@@ -69,6 +71,7 @@ class Registry:
         self.partings: Counter[Parting] = Counter()
         self.limits = limits or Limits()
         self.refusals = Refusals()
+        self.arrivals = Arrivals()
         self._is_open = True
         self._advice = Advice()
         self._listeners: list[Callable[[Happening, Connection], None]] = []

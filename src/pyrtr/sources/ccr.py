@@ -27,7 +27,7 @@ from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER
 from pyrtr.payload.values import MAX_ASN, SKI_BYTES
 from pyrtr.sources.base import Loaded
-from pyrtr.sources.records.builder import ABSENT, OUT_OF_RANGE, Builder, Columns, VrpRecords
+from pyrtr.sources.records.builder import OUT_OF_RANGE, Builder, Columns, VrpRecords, max_length
 
 _CCR = ObjectIdentifier("1.2.840.113549.1.9.16.1.54")
 _SHA_256 = ObjectIdentifier("2.16.840.1.101.3.4.2.1")
@@ -220,18 +220,11 @@ def _vrps(roa_sets: list[_RoaPayloadSet], family: bytes, size: int, builder: Bui
             lengths=np.where(is_good, sizes * 8 - unused_bits, 0).astype(np.uint8),
             is_good=is_good,
             asns=np.repeat(asns, np.array([len(addresses) for _, addresses in blocks], np.int64)),
-            max_lengths=np.fromiter(map(_max_length, records), np.int64, len(records)),
+            max_lengths=np.fromiter((max_length(record.max_length) for record in records), np.int64, len(records)),
             expires=np.full(len(records), NEVER, np.int64),
             anchors=np.zeros(len(records), np.uint16),
         )
     )
-
-
-def _max_length(record: _Address) -> int:
-    max_length = record.max_length
-    if max_length is None:
-        return ABSENT
-    return max_length if 0 <= max_length <= 128 else OUT_OF_RANGE
 
 
 def _add_aspa(aspa_set: _AspaPayloadSet, builder: Builder) -> None:

@@ -20,6 +20,7 @@ first (see `archive_search`).
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -121,10 +122,12 @@ class Archive:
     Attributes:
         path: of its file.
         error: why the last generation is not in it; None if it is.
+        revision: names what is in it: another one after each attempt to write, and after each start.
     """
 
     def __init__(self, folder: Path, days: int, *, max_bytes: int = MAX_BYTES) -> None:
         self.error: str | None = None
+        self.revision = _new_revision()
         self.path = folder / FILE
         self._days = days
         self._max_bytes = max_bytes
@@ -170,6 +173,8 @@ class Archive:
             except Exception as error:  # a bug: loud, but what was committed is to be published
                 self._log.exception("task failed", task="archive")
                 self._failed(f"internal error: {error!r}")
+            finally:
+                self.revision = _new_revision()
 
     def _failed(self, reason: str) -> None:
         self._let_go()
@@ -245,6 +250,10 @@ class Archive:
 
 class _DamagedError(StoreError):
     """It can't be gone on with."""
+
+
+def _new_revision() -> str:
+    return secrets.token_hex(8)
 
 
 def session_of(generation: Generation) -> int:

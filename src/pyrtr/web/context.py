@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrtr.compiler.updater import Updater
@@ -17,6 +16,7 @@ from pyrtr.web.lookup.client import Lookup
 from pyrtr.wire.enums import Version
 
 if TYPE_CHECKING:
+    from pyrtr.store.archive import Archive
     from pyrtr.web.tls import HttpTls
 
 
@@ -36,7 +36,7 @@ class Context:
         http_tls: the certificate of the HTTP server; None without.
         pulse: how late the event loop is.
         lookup: makes heavy answers.
-        archive: the file of the history for people; None where none is kept.
+        archive: the history for people; None where none is kept.
     """
 
     publisher: Publisher
@@ -51,7 +51,7 @@ class Context:
     http_tls: HttpTls | None = None
     pulse: Pulse = field(default_factory=Pulse)
     lookup: Lookup = field(default_factory=Lookup)
-    archive: Path | None = None
+    archive: Archive | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:

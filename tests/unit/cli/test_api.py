@@ -72,12 +72,41 @@ def test_the_status_of_a_good_program(capsys):
 
 
 def test_the_status_of_one_that_is_not(capsys):
-    held = {"since": None, "reasons": ["30 % less\n"], "accepted_in_s": 5}
-    bad = STATUS | {"healthy": False, "reasons": ["stale"], "held": held, "counts": None, "serial": None, "age_s": None}
+    held = {"since": None, "reasons": ["30 % less"], "accepted_in_s": 5}
+    bad = STATUS | {
+        "healthy": False,
+        "reasons": ["stale", "held: 30 % less\n"],
+        "held": held,
+        "counts": None,
+        "serial": None,
+        "age_s": None,
+    }
     status, out, _ = answered(capsys, bad, "status")
     assert status == 1
+    assert "data       of unknown age" in out
     assert "stale" in out
-    assert r"30 % less\n" in out
+    assert out.count(r"30 % less\n") == 1
+    assert "held back  since none: accepted in 5 seconds, or at once by pyrtr accept" in out
+
+
+@pytest.mark.parametrize(
+    ("age_s", "stale_in_s", "line"),
+    [
+        (10.0, 86390.0, "data       10 seconds old, stale in 24 hours"),
+        (246532.0, -160132.0, "data       3 days old, stale for 44 hours"),
+        (7199.0, 0.0, "data       120 minutes old, stale for 0 seconds"),
+    ],
+)
+def test_how_old_the_data_is(capsys, age_s, stale_in_s, line):
+    _, out, _ = answered(capsys, STATUS | {"age_s": age_s, "stale_in_s": stale_in_s}, "status")
+    assert line in out.splitlines()
+
+
+def test_what_stands_in_no_line_leaves_no_empty_one(capsys):
+    nobody = {"connected": 0, "current": 0, "behind": 0, "by_version": {}}
+    _, out, _ = answered(capsys, STATUS | {"routers": nobody, "reasons": ["one; two", "three"]}, "status")
+    assert out.splitlines()[1:4] == ["           one;", "           two", "           three"]
+    assert out.splitlines()[-1] == "routers    0 connected, 0 current, 0 behind"
 
 
 @pytest.mark.parametrize(("behind_s", "status"), [(0.0, 0), (None, 0), (12.4, 1)])
@@ -147,19 +176,26 @@ def test_an_answer_that_does_not_end_is_not_waited_for(capsys, monkeypatch):
 def test_no_answer_within_the_time_is_none(capsys):
     with serving(silent()) as server:
         assert main(["status", "--url", server.url(""), "--timeout", "0.2"]) == 3
-    assert "not an octet for 0.2 s" in capsys.readouterr().err
+    assert "no whole answer within 0.2 s: none was begun" in capsys.readouterr().err
 
 
-def test_an_answer_that_comes_octet_by_octet_is_not_waited_for(capsys):
-    with serving(endless(response(b"", Content_Length=100), b" ", 0.1)) as server:
+@pytest.mark.parametrize(
+    ("head", "piece", "came"),
+    [(response(b"", Content_Length=100), b" ", "octets of it came"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", "begun")],
+)
+def test_an_answer_that_comes_octet_by_octet_is_not_waited_for(capsys, head, piece, came):
+    with serving(endless(head, piece, 0.1)) as server:
         assert main(["status", "--url", server.url(""), "--timeout", "0.5"]) == 3
-    assert "no whole answer within 0.5 s" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "no whole answer within 0.5 s" in err
+    assert came in err
 
 
-def test_nobody_there(capsys):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nobody_there(capsys, host):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert main(["status", "--url", f"http://me:secret@127.0.0.1:{port}"]) == 3
+    assert main(["status", "--url", f"http://me:secret@{host}:{port}"]) == 3
     err = capsys.readouterr().err
     assert "connection refused" in err
     assert "secret" not in err

@@ -117,3 +117,15 @@ def test_the_table_shows_each_cache_and_what_differs_first():
     assert "- VRP 192.0.2.0/24 up to /24 of AS64496" in text
     assert "+ VRP" not in text  # the limit is one
     assert "connection refused" in text
+
+
+def test_nothing_is_cut_off_in_a_narrow_terminal():
+    """Which of the caches is which stands at the end of their names."""
+    from rich.console import Console
+
+    caches = fleet("rtr+tls://192.0.2.101:324", "rtr+tls://192.0.2.102:324")
+    hears(caches, 0, 10, A)
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(drawn(caches, 140))
+    assert "…" not in capture.get()

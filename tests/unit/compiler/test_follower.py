@@ -256,9 +256,10 @@ async def test_another_session_is_a_new_copy(program: Program, other: Other) -> 
 
 async def test_what_others_left_is_left_alone(folder: Path, other: Other) -> None:
     """A state of a source of our own, and one of another pyRTR."""
-    fill(folder / "state")
+    newest = fill(folder / "state").serial
     program = await Program(folder, other).start()
     assert not program.publisher.current.is_ready
+    assert program.log.lines == [("warning", "state of another source is not used", {"serial": newest})]
     await program.follower.look()
     assert program.serves(other)
     program.stop()

@@ -7,10 +7,13 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.model_core import error_report, reset_query
 from tests.unit.web.world import large_table, published
 
-from pyrtr.server.connection import Transport
+from pyrtr.server import connection as connection_module
+from pyrtr.server.arrivals import LOGGED_PER_WINDOW
+from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import Registry
@@ -106,4 +109,46 @@ async def test_codes_that_nobody_assigned_are_counted_as_one() -> None:
         connection.connection_lost(None)
     counts = {code: count for (what, code), count in registry.totals.items() if what == "error_received"}
     assert counts == {"2": 1, "other": 4}
+    registry.publisher.close()
+
+
+def come(registry: Registry, address: str = "192.0.2.1") -> Connection:
+    connection = registry.connect(Transport.TCP, Peer(ip_address(address), f"{address}:50000"))
+    connection.connection_made(Wire())
+    return connection
+
+
+async def test_what_a_router_is_answered_is_logged() -> None:
+    registry = Registry(Publisher(published()), Version.V0, Version.V2)
+    connection = come(registry)
+    with capture_logs() as lines:
+        connection.data_received(reset_query(1))
+        first = published(large_table(10))
+        first.snapshot(Version.V1).get()
+        registry.publisher.publish(first)
+        connection.data_received(reset_query(1))
+        for _ in range(10):
+            await asyncio.sleep(0)
+    router = connection.address
+    assert {"event": "no data available", "log_level": "debug", "router": router} in lines
+    (synced,) = [line for line in lines if line["event"] == "router synced"]
+    assert (synced["router"], synced["kind"], synced["serial"]) == (router, "full", first.serial)
+    registry.publisher.close()
+
+
+async def test_who_comes_again_and_again_fills_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it says; all others are logged as ever, and so is it when it stays."""
+    registry = Registry(Publisher(published()), Version.V0, Version.V2)
+    with capture_logs() as lines:
+        for _ in range(500):
+            connection = come(registry)
+            connection.data_received(b"\xff" * 8)
+            connection.connection_lost(None)
+        assert len(lines) == 3 * LOGGED_PER_WINDOW  # connected, protocol error, disconnected
+        come(registry, "192.0.2.2").connection_lost(None)
+        assert lines[-2]["unlogged"] == 500 - LOGGED_PER_WINDOW
+        monkeypatch.setattr(connection_module, "WINDOW_S", 0.0)
+        come(registry).connection_lost(None)
+        assert [line["event"] for line in lines[-2:]] == ["router disconnected"] * 2
+    assert registry.accepted_count == 502
     registry.publisher.close()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.server.test_connection import Wire
 from tests.unit.web.world import published
 
 from pyrtr.server.connection import Connection, Transport
+from pyrtr.server.limits import Limits
 from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.registry import MAX_SLICE_BYTES, MIN_SLICE_BYTES, TURN_BYTES, Registry
@@ -20,6 +22,15 @@ def connected(registry: Registry) -> Connection:
     connection = registry.connect(Transport.TCP, Peer(ip_address("192.0.2.1"), "192.0.2.1:50000"))
     connection.connection_made(Wire())
     return connection
+
+
+async def test_whose_version_is_capped_is_logged() -> None:
+    caps = [(ip_network("192.0.2.0/24"), Version.V1), (ip_network("192.0.2.128/25"), Version.V2)]
+    registry = Registry(Publisher(published()), Version.V0, Version.V2, Limits(version_caps=caps))
+    with capture_logs() as lines:
+        for host in ("192.0.2.1", "192.0.2.129"):
+            registry.connect(Transport.TCP, Peer(ip_address(host), f"{host}:50000"))
+    assert lines == [{"event": "version capped", "log_level": "debug", "router": "192.0.2.1:50000", "highest": "V1"}]
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -293,6 +295,14 @@ def test_a_server_that_is_not_there_is_a_reason(path):
         url = gone.url("/json")
     with pytest.raises(SourceError, match=r"^no connection: connection refused$"):
         get(url, path)
+
+
+def test_the_first_of_several_addresses_that_refuse_is_the_reason():
+    """As anyio tells it, of which httpx makes use for coroutines."""
+    error, several = (kind("All connection attempts failed") for kind in (httpx.ConnectError, OSError))
+    refused, unreachable = (OSError(number, os.strerror(number)) for number in (errno.ECONNREFUSED, errno.ENETUNREACH))
+    error.__cause__, several.__cause__ = several, ExceptionGroup("several", [refused, unreachable])
+    assert http.reason(error, Limits()) == "no connection: connection refused"
 
 
 def test_a_folder_that_can_not_be_written_to_is_a_reason(server, path):

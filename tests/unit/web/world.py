@@ -31,6 +31,7 @@ from pyrtr.settings import Settings
 from pyrtr.sources.fetch.feed import DocumentFeed
 from pyrtr.sources.fetch.request import SourceTls
 from pyrtr.sources.location import Location
+from pyrtr.store.archive import Archive
 from pyrtr.store.state import Store
 from pyrtr.store.table_file import content_digest, write_table
 from pyrtr.web.app import Context, create_app
@@ -110,7 +111,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(first: Published, settings: Settings | None = None) -> AsyncIterator[World]:
+async def world(
+    first: Published, settings: Settings | None = None, archive: Archive | None = None
+) -> AsyncIterator[World]:
     """Start it, and end it."""
     settings = settings or Settings()
     publisher, store = Publisher(first), Store(None)
@@ -138,6 +141,7 @@ async def world(first: Published, settings: Settings | None = None) -> AsyncIter
         http_addresses=("127.0.0.1:8080",),
         listener=listener,
         started_at=PUBLISHED_AT,
+        archive=archive,
     )
     transport = httpx.ASGITransport(create_app(context))
     async with httpx.AsyncClient(base_url="http://pyrtr.example", transport=transport) as client:

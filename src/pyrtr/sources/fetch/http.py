@@ -159,9 +159,12 @@ def reason(error: Exception, limits: Limits) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """What the system said first."""
-    while not isinstance(error, OSError):
-        if (cause := error.__cause__ or error.__context__) is None:
-            return type(error).__name__
-        error = cause
+    """What the system said first; who connects to several addresses at once has what it said of each in a group."""
+    while not (isinstance(error, OSError) and error.errno):
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        elif (cause := error.__cause__ or error.__context__) is not None:
+            error = cause
+        else:
+            return words(error) if isinstance(error, OSError) else type(error).__name__
     return words(error)

@@ -51,6 +51,13 @@ class VrpRecords:
     anchors: Anchors
 
 
+def max_length(value: int | None) -> int:
+    """What stands in `max_lengths` for that of a record."""
+    if value is None:
+        return ABSENT
+    return value if 0 <= value <= 128 else OUT_OF_RANGE
+
+
 class Builder:
     """Gathers what is usable of one document at Unix time `now`, and counts what is `dropped`."""
 

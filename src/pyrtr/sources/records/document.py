@@ -47,7 +47,7 @@ from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER, Anchors, Times
 from pyrtr.sources.base import Loaded
 from pyrtr.sources.records import fields, metadata
-from pyrtr.sources.records.builder import ABSENT, OUT_OF_RANGE, Builder, Columns, VrpRecords
+from pyrtr.sources.records.builder import OUT_OF_RANGE, Builder, Columns, VrpRecords, max_length
 from pyrtr.sources.records.fields import Flags, Octets, RejectedError
 from pyrtr.sources.records.layout import Listed
 from pyrtr.sources.records.prefixes import ipv4_prefixes, ipv6_prefixes
@@ -264,7 +264,7 @@ def _vrps(records: list[RoaRecord], builder: Builder) -> tuple[Columns, Columns,
     """The usable VRPs of both families, and the names of the trust anchors."""
     prefixes = [record.prefix for record in records]
     asns = _numbers([record.asn for record in records], _asn)
-    max_lengths = _numbers([record.maxLength for record in records], _max_length)
+    max_lengths = _numbers([record.maxLength for record in records], max_length)
     if any(record.source for record in records):
         expires = _times([_end(record, max) for record in records])
         names, anchors = _anchors([_anchor(record) for record in records])
@@ -330,12 +330,6 @@ def _asn(value: Asn) -> int:
         return fields.asn(value)
     except RejectedError:
         return OUT_OF_RANGE
-
-
-def _max_length(value: int | None) -> int:
-    if value is None:
-        return ABSENT
-    return value if 0 <= value <= 128 else OUT_OF_RANGE
 
 
 def _seconds(value: Seconds) -> int:

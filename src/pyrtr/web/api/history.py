@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from pyrtr.payload.serial import SERIAL_MODULUS
+from pyrtr.store.archive import Archive
 from pyrtr.store.archive_search import END_OF_TIME, Kind, Relation
 from pyrtr.web.api import history_models, parameters
 from pyrtr.web.api.errors import ProblemError
@@ -132,7 +133,7 @@ def routes(context: Context) -> APIRouter:
         query = Query(request, FIELDS_WANTED, LIMIT, ORDINAL)
         fields = query.get(FIELDS_WANTED)
         question = GenerationsOf(
-            archive=_archive(context),
+            archive=str(_archive(context).path),
             limit=query.get(LIMIT),
             cursor=_cursor(query.get(ORDINAL)),
             url=url_to_continue(request),
@@ -144,7 +145,7 @@ def routes(context: Context) -> APIRouter:
     async def generation(request: Request, serial: str) -> Response:
         query = Query(request, LIMIT, CHANGE)
         question = GenerationOf(
-            archive=_archive(context),
+            archive=str(_archive(context).path),
             limit=query.get(LIMIT),
             cursor=_cursor(query.get(CHANGE)),
             url=url_to_continue(request),
@@ -158,7 +159,7 @@ def routes(context: Context) -> APIRouter:
         prefix = query.get(PREFIX)
         since, until = _moment(query, SINCE), _moment(query, UNTIL)
         question = ChangesOf(
-            archive=_archive(context),
+            archive=str(_archive(context).path),
             limit=query.get(LIMIT),
             cursor=_cursor(query.get(CHANGE)),
             url=url_to_continue(request),
@@ -177,7 +178,7 @@ def routes(context: Context) -> APIRouter:
     async def diff(request: Request) -> Response:
         query = Query(request, FIRST, LAST)
         first, last = query.need(FIRST), query.get(LAST)
-        archive = _archive(context)
+        archive = str(_archive(context).path)
         question = DiffOf(archive=archive, first=first, last=need_data(context).serial if last is None else last)
         return await _answer(context, request, question)
 
@@ -185,22 +186,24 @@ def routes(context: Context) -> APIRouter:
 
 
 async def _answer(context: Context, request: Request, question: Asked) -> Response:
-    """The answer, unless the client has it already: the history goes on when something is published."""
-    tag = tag_of(context.publisher.current, "history", accepted(request.headers.get("accept-encoding", "")))
+    """The answer, unless the client has it already."""
+    coding = accepted(request.headers.get("accept-encoding", ""))
+    # What a crash or a full disk left out is made up for later, when nothing new is published.
+    tag = tag_of(context.publisher.current, "history", _archive(context).revision, coding)
     if is_known(request, tag):
         return not_modified({"etag": tag})
     return await answer(context.lookup, request, question, JSON, {"etag": tag})
 
 
-def _archive(context: Context) -> str:
-    """The file of the history.
+def _archive(context: Context) -> Archive:
+    """The history.
 
     Raises:
         ProblemError: there is none.
     """
     if context.archive is None:
         raise ProblemError(404, "HISTORY_DAYS is False, so no history is kept: set it to a number of days")
-    return str(context.archive)
+    return context.archive
 
 
 def _cursor(text: str | None) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pyrtr.logs import printable
@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # the lookup process and the tools read parameters, too, and 
 # What is told of a value that is refused.
 _TOLD = 80
 ASN_TEXT = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE | re.ASCII)
-_PREFIX = re.compile(r"[0-9a-f:.]{2,45}(?:/[0-9]{1,3})?", re.IGNORECASE | re.ASCII)
+# No netmask, and no zone id.
+_PREFIX = re.compile(r"([0-9a-f:.]{2,45})(?:/([0-9]{1,3}))?", re.IGNORECASE | re.ASCII)
+_LEADING_ZERO = re.compile(r"\b0[0-9]+\.|\.0[0-9]", re.ASCII)
 _NUMBER = re.compile("[0-9]{1,10}", re.ASCII)
 
 Value = TypeVar("Value")
@@ -122,22 +124,31 @@ def asn(
 
 
 def read_prefix(text: str) -> Network:
-    """The prefix of a text.
+    """The prefix of a text; an address is a prefix of its whole length.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is none; the message says what is expected.
     """
-    if _PREFIX.fullmatch(text) is None:
+    match = _PREFIX.fullmatch(text)
+    if match is None:
         raise ValueError("a prefix such as 192.0.2.0/24 or 2001:db8::/32")
     try:
-        return ip_network(text)
-    except ValueError as error:
-        reason = "no bit beyond its length" if "host bits" in str(error) else "a length that its family has"
-        raise ValueError(f"a prefix such as 192.0.2.0/24 or 2001:db8::/32, with {reason}") from None
+        address = ip_address(match[1])
+    except ValueError:
+        if _LEADING_ZERO.search(match[1]):
+            raise ValueError("numbers without leading zeros, which some programs take for octal") from None
+        raise ValueError("a valid IPv4 or IPv6 address, as in 192.0.2.0/24 or 2001:db8::/32") from None
+    length = address.max_prefixlen if match[2] is None else int(match[2])
+    if length > address.max_prefixlen:
+        raise ValueError(f"a length of at most {address.max_prefixlen}")
+    prefix = ip_network((address, length), strict=False)
+    if prefix.network_address != address:
+        raise ValueError(f"no host bits: ask for {prefix}")
+    return prefix
 
 
 def prefix(name: str, description: str, *, is_in_path: bool = False, is_required: bool = False) -> Parameter[Network]:
-    """A prefix; an address is a prefix of its whole length."""
+    """A prefix."""
 
     def read(text: str) -> Network:
         try:

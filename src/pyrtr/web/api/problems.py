@@ -20,7 +20,7 @@ _OLDER = f"{API}/accept"
 
 def _is_described(path: str) -> bool:
     """Whether what is wrong with a request for this path is told as a problem."""
-    return path.startswith(f"{API}/") and path != _OLDER
+    return f"{path}/".startswith(f"{API}/") and path != _OLDER
 
 
 def problem(

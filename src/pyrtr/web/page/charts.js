@@ -4,7 +4,7 @@ import { byId, empty, h, svg, table } from "./dom.js";
 import { number, plural } from "./format.js";
 
 const HEIGHT = 160;
-const MARGIN = { top: 10, right: 10, bottom: 22, left: 62 };
+const MARGIN = { top: 10, right: 10, bottom: 22, left: 72 }; // room for millions
 const BUCKETS = 48;
 const HOUR_MS = 3600000;
 
@@ -172,8 +172,9 @@ function timeTicks(time, inner) {
   const hours = (time.end - time.start) / HOUR_MS;
   const most = Math.max(2, Math.floor(inner / 80));
   const step = [1 / 6, 1 / 2, 1, 2, 3, 6, 12, 24, 48, 96, 168].find((size) => hours / size <= most) ?? 240;
+  const stepMs = Math.round(step * HOUR_MS);
   const found = [];
-  for (let at = Math.ceil(time.start / (step * HOUR_MS)) * step * HOUR_MS; at <= time.end; at += step * HOUR_MS) {
+  for (let at = Math.ceil(time.start / stepMs) * stepMs; at <= time.end; at += stepMs) {
     const iso = new Date(at).toISOString();
     found.push([at, step < 24 && iso.slice(11, 16) !== "00:00" ? iso.slice(11, 16) : new Date(at).toLocaleDateString("en", { timeZone: "UTC", month: "short", day: "numeric" })]);
   }

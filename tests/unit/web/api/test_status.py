@@ -100,7 +100,11 @@ async def test_the_page_about_it_asks_nobody_else():
 
 async def test_what_does_not_exist_there_is_a_problem():
     async with world(published()) as running:
-        for method, path, status in (("GET", "/api/v1/nothing", 404), ("PUT", "/api/v1/status", 405)):
+        for method, path, status in (
+            ("GET", "/api/v1", 404),
+            ("GET", "/api/v1/nothing", 404),
+            ("PUT", "/api/v1/status", 405),
+        ):
             reply = await running.client.request(method, path)
             assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
             assert reply.json()["status"] == status
