@@ -19,6 +19,8 @@ FLEET = 1_000
 LIMIT_S = 20.0
 START_S = 90.0
 SLOW_S = 1.0
+# A table that takes milliseconds is taken as many times as often: with what else the machine does, its time varies.
+FAST_TIMES = 5
 SLOW_START_S = 20.0
 SETTLE_S = 0.5
 
@@ -72,7 +74,7 @@ def _serve(run: Run, reader: Worker, program: Program) -> None:
         addresses = {program.name: program.address}
         if body is not None:
             addresses[RAW] = stack.enter_context(raw_sender(body))
-        _tables(run, reader, program, addresses)
+        _tables(run, reader, program, addresses, run.rounds * (FAST_TIMES if held.end_s < SLOW_S else 1))
         source = _updates(run, reader, program, run.rounds if held.end_s < SLOW_S else 1)
         time.sleep(SETTLE_S)
         run.add(MEMORY, AT_REST, program.name, Unit.KIB, [memory_kib(program.pid, "VmRSS")])
@@ -81,13 +83,13 @@ def _serve(run: Run, reader: Worker, program: Program) -> None:
             _crowd(run, reader, program, addresses, source, held.size, count)
 
 
-def _tables(run: Run, reader: Worker, program: Program, addresses: dict[str, Address]) -> None:
+def _tables(run: Run, reader: Worker, program: Program, addresses: dict[str, Address], rounds: int) -> None:
     laps: dict[str, list[Response]] = {name: [] for name in addresses}
     before = program.cpu_s
-    for _ in range(run.rounds):
+    for _ in range(rounds):
         for name, address in addresses.items():  # in turn, so that what else the machine does meets all alike
             laps[name].append(reader.call(readers.read_table, address, run.inputs.first.digest))
-    cpu_s = (program.cpu_s - before) / run.rounds
+    cpu_s = (program.cpu_s - before) / rounds
     for name, responses in laps.items():
         run.add(FULL, FIRST_OCTET, name, Unit.SECONDS, [lap.first_s for lap in responses])
         run.add(FULL, END_OF_DATA, name, Unit.SECONDS, [lap.end_s for lap in responses])
