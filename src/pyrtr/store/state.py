@@ -41,7 +41,7 @@ from pyrtr.store.table_file import StoredTable, content_digest, read_table
 from pyrtr.wire.enums import Version
 
 _MADE = ("table-*", "delta-*", "share-*", "slurm-*")
-_FETCHED = ("body-*", "rtr-*")
+_FETCHED = ("body-*", "fleet-*", "rtr-*")
 
 
 class LockedError(StoreError):

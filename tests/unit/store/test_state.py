@@ -116,7 +116,17 @@ def test_the_digest_of_the_payload_is_made_where_it_is_missing(tmp_path):
 
 def test_files_that_a_crash_leaves_behind_are_removed(tmp_path):
     committed = fill(tmp_path, SERIES[:2])
-    for name in ("table-1", "table-3", "table-3.new", "delta-3", "delta-3.new", "delta-2", "body-1", "rtr-1"):
+    for name in (
+        "table-1",
+        "table-3",
+        "table-3.new",
+        "delta-3",
+        "delta-3.new",
+        "delta-2",
+        "body-1",
+        "fleet-taken",
+        "rtr-1",
+    ):
         (tmp_path / name).write_bytes(b"half of it")
     (tmp_path / "notes.txt").write_text("not ours")
     assert recovered(tmp_path) == content(committed)
