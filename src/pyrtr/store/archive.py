@@ -196,10 +196,8 @@ class Archive:
                 connection.executemany(_INSERT, rows)
                 connection.execute("DELETE FROM generation WHERE published_at < ?", (oldest,))
             self._keep_small(connection)
-        except (
-            sqlite3.DatabaseError,
-            UnicodeDecodeError,
-        ) as error:  # the latter where a message quotes what is damaged
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            # The latter where a message quotes what is damaged.
             if isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                 raise _DamagedError(f"{self.path}: {error}") from error
             raise
