@@ -240,11 +240,15 @@ def test_error_texts_of_a_cache_can_do_nothing_to_a_terminal(capsys):
 
 
 def test_an_interrupt_ends_quietly(tmp_path):
+    former = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # in the background it is ignored, by children too
     with scripted(b"") as place:
         process = subprocess.Popen(
             [sys.executable, "-m", "pyrtr", "watch", place, "127.0.0.1:1"], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, cwd=tmp_path,
         )  # fmt: skip
+        signal.signal(signal.SIGINT, former)
         assert process.stdout is not None
         assert b"lost reason=connection refused" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -314,7 +318,7 @@ def test_a_url_is_compared_like_a_file(served, capsys):
     assert main(["diff", str(served.file), f"{url(served)}/api/v1/vrps?format=rpki-client"]) == 0, capsys.readouterr()
 
 
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", response(b"", Content_Length=10**6)])
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", response(b"", Content_Length=10**6)], ids=["head", "body"])
 def test_a_url_whose_answer_does_not_end_is_not_waited_for(capsys, tmp_path, head):
     with HttpServer() as server:
         server.answers["/json"] = endless(head, b"X: y\r\n", 0.1)

@@ -182,6 +182,7 @@ def test_no_answer_within_the_time_is_none(capsys):
 @pytest.mark.parametrize(
     ("head", "piece", "came"),
     [(response(b"", Content_Length=100), b" ", "octets of it came"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", "begun")],
+    ids=["body", "head"],
 )
 def test_an_answer_that_comes_octet_by_octet_is_not_waited_for(capsys, head, piece, came):
     with serving(endless(head, piece, 0.1)) as server:
