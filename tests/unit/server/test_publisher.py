@@ -13,21 +13,20 @@ from pyrtr.payload.delta import Delta
 from pyrtr.payload.table import PayloadTable
 from pyrtr.payload.values import VRP, Aspa
 from pyrtr.server import publisher
-from pyrtr.server.publisher import MAX_DELTA_BYTES, MAX_DELTA_IMAGES, MAX_RESTING_SNAPSHOTS, Published, Publisher
+from pyrtr.server.publisher import MAX_DELTA_BYTES, MAX_DELTA_IMAGES, Published, Publisher
 from pyrtr.wire.enums import Version
 from pyrtr.wire.image import is_visible
 
 TABLE = PayloadTable.of(NASTY)
 
 
-def test_the_images_that_were_asked_for_last_rest():
+def test_the_image_that_was_asked_for_last_rests():
     current = published(TABLE)
     images = [weakref.ref(current.snapshot(version)) for version in Version]
-    is_kept = [image() is not None for image in images]
-    assert is_kept == [False] * (len(Version) - MAX_RESTING_SNAPSHOTS) + [True] * MAX_RESTING_SNAPSHOTS
-    current.snapshot(Version.V1)  # asked for again
-    current.snapshot(Version.V0)
-    assert [image() is not None for image in images] == [False, True, False]
+    assert [image() is not None for image in images] == [False, False, True]
+    assert current.snapshot(Version.V2) is images[-1]()
+    current.snapshot(Version.V1)
+    assert images[-1]() is None
 
 
 def test_an_image_that_is_being_sent_is_shared():
