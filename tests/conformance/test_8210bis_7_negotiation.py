@@ -152,7 +152,7 @@ def test_no_notify_before_a_version_is_agreed(version: int) -> None:
 @pytest.mark.parametrize(("version", "other"), MIXED)
 @pytest.mark.parametrize("is_slow", [True, False])
 def test_another_version_after_negotiation_is_dropped(version: int, other: int, is_slow: bool) -> None:
-    """B24: a PDU of another version gets code 8 in the negotiated one, and a close; version 0 has no such code."""
+    """B24, B100: a PDU of another version gets code 8 in the negotiated one, and a close; version 0 has none."""
     pair = Pair(version, *SAMPLE)
     pair.is_slow = is_slow
     pair.send(reset_query(version))
