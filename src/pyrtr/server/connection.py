@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never, cast
 
 from pyrtr.logs import get_logger, printable
-from pyrtr.server.arrivals import WINDOW_S
-from pyrtr.server.peers import Peer
+from pyrtr.server.lines import WINDOW_S
+from pyrtr.server.peers import Peer, owner_of
 from pyrtr.server.pump import Pump
 from pyrtr.session.actions import Action, Close, Note, Parting, Respond, Send
 from pyrtr.session.cache import CacheSession, Phase
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._log = self._log.bind(router=self.address)
         self._pump = Pump(self._transport, self._slice_bytes, self._pumped)
         self._registry.add(self)
-        if (unlogged := self._registry.arrivals.unlogged_before(self.peer.address)) is None:
+        if (unlogged := self._registry.arrivals.unlogged_before(owner_of(self.peer.address))) is None:
             self._logged_from = self._loop.time() + WINDOW_S
         else:
             self._log.info("router connected", transport=self.transport, unlogged=unlogged)
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_logged(self) -> bool:
-        """Whether it may be spoken of: one of too many from its address has to last first (see `arrivals`)."""
+        """Whether it may be spoken of: one of too many from its address has to last first (see `Registry.arrivals`)."""
         return self._loop.time() >= self._logged_from
 
     # What the server asks

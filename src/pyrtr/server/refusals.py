@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pyrtr.logs import get_logger, printable
+from pyrtr.server.lines import Lines
 
 if TYPE_CHECKING:
     from pyrtr.server.connection import Transport
 
-# Whoever knocks a thousand times a second fills no disk: so many lines for each reason, and no more in that minute.
+# For each transport and reason.
 LINES_PER_WINDOW = 10
-WINDOW_S = 60.0
 
 
 class Reason(StrEnum):
@@ -48,8 +48,7 @@ class Refusals:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.counts: Counter[tuple[Transport, Reason]] = Counter()
-        self._clock = clock
-        self._windows: dict[tuple[Transport, Reason], tuple[float, int]] = {}  # when each began, and its refusals
+        self._lines: Lines[tuple[Transport, Reason]] = Lines(LINES_PER_WINDOW, clock)
         self._log = get_logger()
 
     def refuse(self, transport: Transport, reason: Reason, router: str, detail: str = "") -> None:
@@ -63,12 +62,7 @@ class Refusals:
         """
         key = (transport, reason)
         self.counts[key] += 1
-        began, count = self._windows.get(key, (float("-inf"), 0))
-        unlogged = 0
-        if self._clock() - began >= WINDOW_S:
-            began, count, unlogged = self._clock(), 0, max(0, count - LINES_PER_WINDOW)
-        self._windows[key] = (began, count + 1)
-        if count < LINES_PER_WINDOW:
+        if (unlogged := self._lines.unlogged_before(key)) is not None:
             self._log.warning(
                 "router refused",
                 router=router,

@@ -12,10 +12,10 @@ from enum import StrEnum
 from pyrtr.histogram import Histogram
 from pyrtr.logs import get_logger
 from pyrtr.server.advice import Advice
-from pyrtr.server.arrivals import Arrivals
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.limits import Limits
-from pyrtr.server.peers import Peer
+from pyrtr.server.lines import Lines
+from pyrtr.server.peers import Owner, Peer
 from pyrtr.server.publisher import Publisher
 from pyrtr.server.refusals import Refusals
 from pyrtr.session.actions import Parting
@@ -28,6 +28,9 @@ MAX_SLICE_BYTES = 2**20
 MIN_SLICE_BYTES = 2**17
 TURN_BYTES = 2**24
 NOTIFIES_PER_TURN = 256
+# A router that can't agree with us comes every few seconds; all of a site, behind one address, come at once after a
+# restart.
+ARRIVALS_PER_WINDOW = 60
 _CLOSED = "no router is served for now"
 # From a delta on a local network to a whole table over a slow line.
 SYNC_BOUNDS_S = (0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
@@ -58,7 +61,7 @@ class Registry:
         partings: why connections have ended.
         limits: who may connect.
         refusals: who was turned away.
-        arrivals: which connections are logged.
+        arrivals: which connections are logged, so many of one owner of addresses.
     """
 
     def __init__(self, publisher: Publisher, lowest: Version, highest: Version, limits: Limits | None = None) -> None:
@@ -71,7 +74,7 @@ class Registry:
         self.partings: Counter[Parting] = Counter()
         self.limits = limits or Limits()
         self.refusals = Refusals()
-        self.arrivals = Arrivals()
+        self.arrivals: Lines[Owner] = Lines(ARRIVALS_PER_WINDOW)
         self._is_open = True
         self._advice = Advice()
         self._listeners: list[Callable[[Happening, Connection], None]] = []

@@ -12,11 +12,10 @@ from tests.model_core import error_report, reset_query
 from tests.unit.web.world import large_table, published
 
 from pyrtr.server import connection as connection_module
-from pyrtr.server.arrivals import LOGGED_PER_WINDOW
 from pyrtr.server.connection import Connection, Transport
 from pyrtr.server.peers import Peer
 from pyrtr.server.publisher import Publisher
-from pyrtr.server.registry import Registry
+from pyrtr.server.registry import ARRIVALS_PER_WINDOW, Registry
 from pyrtr.wire.enums import Version
 from pyrtr.wire.image import EMPTY_IMAGE, SharedImage
 
@@ -144,11 +143,23 @@ async def test_who_comes_again_and_again_fills_no_log(monkeypatch: pytest.Monkey
             connection = come(registry)
             connection.data_received(b"\xff" * 8)
             connection.connection_lost(None)
-        assert len(lines) == 3 * LOGGED_PER_WINDOW  # connected, protocol error, disconnected
+        assert len(lines) == 3 * ARRIVALS_PER_WINDOW  # connected, protocol error, disconnected
         come(registry, "192.0.2.2").connection_lost(None)
-        assert lines[-2]["unlogged"] == 500 - LOGGED_PER_WINDOW
+        assert lines[-2]["unlogged"] == 500 - ARRIVALS_PER_WINDOW
         monkeypatch.setattr(connection_module, "WINDOW_S", 0.0)
         come(registry).connection_lost(None)
         assert [line["event"] for line in lines[-2:]] == ["router disconnected"] * 2
     assert registry.accepted_count == 502
+    registry.publisher.close()
+
+
+async def test_the_addresses_of_one_owner_fill_no_log_either() -> None:
+    """A /64 of IPv6 may be had by anybody."""
+    registry = Registry(Publisher(published()), Version.V0, Version.V2)
+    with capture_logs() as lines:
+        for number in range(1000):
+            come(registry, f"2001:db8::{number:x}").connection_lost(None)
+        assert len(lines) == 2 * ARRIVALS_PER_WINDOW
+        come(registry, "2001:db8:0:1::").connection_lost(None)
+    assert lines[-2]["unlogged"] == 1000 - ARRIVALS_PER_WINDOW
     registry.publisher.close()

@@ -7,7 +7,8 @@ from tests.quiet import Log
 
 from pyrtr.server import refusals
 from pyrtr.server.connection import Transport
-from pyrtr.server.refusals import LINES_PER_WINDOW, WINDOW_S, Reason, Refusals
+from pyrtr.server.lines import WINDOW_S
+from pyrtr.server.refusals import LINES_PER_WINDOW, Reason, Refusals
 
 
 @pytest.fixture
