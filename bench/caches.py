@@ -19,7 +19,7 @@ FLEET = 1_000
 LIMIT_S = 20.0
 START_S = 90.0
 SLOW_S = 1.0
-# A table that takes milliseconds is taken as many times as often: with what else the machine does, its time varies.
+# A table that comes in milliseconds is taken so many times as often, since its time varies with what else goes on.
 FAST_TIMES = 5
 SLOW_START_S = 20.0
 SETTLE_S = 0.5

@@ -60,7 +60,7 @@ def _serve() -> int:
     # numpy would start a thread for each processor for linear algebra, of which there is none here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # For pretty tracebacks, which are written nowhere here, structlog would load it, and take a tenth of the start.
-    sys.modules["rich"] = None  # type: ignore[assignment]
+    sys.modules["rich"] = None  # type: ignore[assignment]  # no module: it can't be imported
 
     from pyrtr import processes
 

@@ -6,9 +6,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from nats.js.api import ObjectInfo
+from nats.js.api import RawStreamMsg
 from tests.fleet.servers import Nats
 from tests.program import Program
 
@@ -29,6 +31,14 @@ DUTY = Duty(member="one", content=b"", table="", built_at=1.0, max_age_s=None, h
 def urls(tmp_path_factory) -> Iterator[list[str]]:
     with Nats(tmp_path_factory.mktemp("nats"), count=1) as nats:
         yield nats.urls
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    """A file of several pieces."""
+    path: Path = tmp_path / "table"
+    path.write_bytes(b"?" * 300_000)
+    return path
 
 
 def run(urls: list[str], name: str, act: Callable[[NatsStream, NatsStream], Awaitable[None]]) -> None:
@@ -94,18 +104,16 @@ def test_who_leaves_is_not_on_duty_and_not_there(urls):
     run(urls, "leave", act)
 
 
-def test_the_newest_table_is_kept(urls, tmp_path):
+def test_the_newest_table_is_kept(urls, table, tmp_path):
     async def act(one: NatsStream, other: NatsStream) -> None:
-        path = tmp_path / "table"
-        path.write_bytes(b"?" * 300_000)
-        await one.put_table("a", path)
+        await one.put_table("a", table)
         assert await other.has_table("a")
-        await one.put_table("b", path)
+        await one.put_table("b", table)
         assert not await other.has_table("a")
         assert await other.tables() == ["b"]
         assert len(await one._subjects("OBJ_pyrtr-table-tables", "$O.>")) == 2  # nothing of the other is left
         assert await other.get_table("b", tmp_path / "taken")
-        assert (tmp_path / "taken").read_bytes() == path.read_bytes()
+        assert (tmp_path / "taken").read_bytes() == table.read_bytes()
         assert not await other.get_table("a", tmp_path / "taken")
 
     run(urls, "table", act)
@@ -127,39 +135,37 @@ def test_another_history_is_kept_from_the_next_start_on(urls):
     run(urls, "history", act)
 
 
-def test_a_table_that_lacks_a_piece_is_none(urls, tmp_path):
+def test_a_table_that_lacks_a_piece_is_none(urls, table, tmp_path):
     async def act(one: NatsStream, other: NatsStream) -> None:
-        path = tmp_path / "table"
-        path.write_bytes(b"?" * 300_000)
-        await one.put_table("a", path)
+        await one.put_table("a", table)
         (*_, last) = range((await one._jetstream.stream_info("OBJ_pyrtr-piece-tables")).state.last_seq)
         await one._jetstream.delete_msg("OBJ_pyrtr-piece-tables", last)  # as one who gives another at the same time
         assert not await other.has_table("a")
         assert not await other.get_table("a", tmp_path / "taken")
-        await other.put_table("a", path)
+        await other.put_table("a", table)
         assert await one.has_table("a")
 
     run(urls, "piece", act)
 
 
-def test_a_transfer_is_given_up_when_the_server_hangs(tmp_path, monkeypatch):
+def test_a_transfer_is_given_up_when_the_server_hangs(table, tmp_path, monkeypatch):
     monkeypatch.setattr(jetstream, "ANSWER_S", 0.5)
     with Nats(tmp_path, 1) as nats:
 
         async def act(one: NatsStream, _: NatsStream) -> None:
-            path = tmp_path / "table"
-            path.write_bytes(b"?" * 300_000)
-            await one.put_table("a", path)
-            get_info = one._objects.get_info
+            await one.put_table("a", table)
+            get_msg = one._jetstream.get_msg
 
-            async def last_word(name: str) -> ObjectInfo:
-                info = await get_info(name)
-                nats.stop(0)
-                return info
+            async def last_word(*arguments: Any, **named: Any) -> RawStreamMsg:
+                message = await get_msg(*arguments, **named)
+                if (message.subject or "").startswith("$O.pyrtr-hang-tables.C."):  # the first of its pieces
+                    nats.stop(0)
+                return message
 
-            monkeypatch.setattr(one._objects, "get_info", last_word)
-            with pytest.raises(FleetError, match="do not answer in time"):
-                await one.get_table("a", tmp_path / "taken")
+            monkeypatch.setattr(one._jetstream, "get_msg", last_word)
+            async with asyncio.timeout(20):
+                with pytest.raises(FleetError, match="do not answer in time"):
+                    await one.get_table("a", tmp_path / "taken")
             nats.resume(0)
 
         run(nats.urls, "hang", act)

@@ -55,6 +55,16 @@ def on_duty(replicas: list[Replica]) -> Replica:
     return replica
 
 
+def begin_with_a_held_load(fleet: Fleet) -> tuple[list[Replica], Replica, Replica]:
+    """All of them, who is on duty and holds back a load, and another one."""
+    replicas = begin(fleet, payload=MANY)
+    maker = on_duty(replicas)
+    (other, _) = (replica for replica in replicas if replica is not maker)
+    maker.offer_all(HALF)
+    settle(replicas, 2)
+    return replicas, maker, other
+
+
 def test_all_publish_one_set_under_one_serial(fleet):
     replicas = begin(fleet)
     assert {replica.holds for replica in replicas} == {frozenset(SMALL)}
@@ -245,11 +255,7 @@ def test_other_settings_do_not_join(fleet):
 
 
 def test_a_load_is_held_back_once_for_all_and_accepted_anywhere(fleet):
-    replicas = begin(fleet, payload=MANY)
-    maker = on_duty(replicas)
-    (other, _) = (replica for replica in replicas if replica is not maker)
-    maker.offer_all(HALF)
-    settle(replicas, 2)
+    replicas, maker, other = begin_with_a_held_load(fleet)
     assert other.held_back == maker.held_back != ()
     assert f"passed on to {maker.fleet.member}" in other.loader.accept()
     settle(replicas, 2)
@@ -352,11 +358,7 @@ def test_what_one_release_alone_knows_of_settings_keeps_nobody_away(fleet):
 
 
 def test_an_operators_word_outlives_a_cut_and_means_one_load(fleet):
-    replicas = begin(fleet, payload=MANY)
-    maker = on_duty(replicas)
-    (other, _) = (replica for replica in replicas if replica is not maker)
-    maker.offer_all(HALF)
-    settle(replicas, 2)
+    replicas, maker, other = begin_with_a_held_load(fleet)
     other.boat.is_cut = True
     other.loader.accept()
     settle(replicas, 2)

@@ -18,16 +18,14 @@ from tests.crashes import Crash, Disk
 from tests.generations import content, memory_folder
 from tests.inputs import NEVER, Payload, aspa, router_key, rpki_client_json, visible, vrp
 from tests.model_near import Router
-from tests.quiet import Log, direct, drive
+from tests.quiet import drive, quieten
 from tests.unit.compiler.program import place, replace
 
-from pyrtr.compiler import process
 from pyrtr.compiler.agenda import Policy
-from pyrtr.compiler.job import Job, Report, Task
+from pyrtr.compiler.job import Task
 from pyrtr.compiler.ledger import Ledger
 from pyrtr.compiler.loader import Loader
 from pyrtr.compiler.slurm import SlurmPlaces
-from pyrtr.compiler.worker import compile_table
 from pyrtr.payload.order import vrps_of
 from pyrtr.payload.table import PayloadTable
 from pyrtr.server.publisher import Published, Publisher
@@ -215,12 +213,7 @@ class World:
 
 @pytest.fixture
 def disk(monkeypatch) -> Disk:
-    async def run(job: Job) -> Report:
-        return compile_table(job)
-
-    monkeypatch.setattr(process, "run", run)
-    monkeypatch.setattr("asyncio.to_thread", direct)
-    monkeypatch.setattr("pyrtr.compiler.updater.get_logger", Log)
+    quieten(monkeypatch)
     disk = Disk()
     disk.install(monkeypatch)
     return disk

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from tests.conformance.harness import SAMPLE, seen_by, vrp
+from tests.dead import spawn_the_dead
 from tests.inputs import SMALL, visible
 from tests.inputs import vrp as vrp_of_file
 from tests.model_core import error_report
@@ -23,7 +24,6 @@ from tests.program import Program
 from tests.property.oracle import payload_of
 from tests.upstream import LOOPBACK, Cache, Following, following, tcp
 
-from pyrtr import processes
 from pyrtr.errors import SourceError
 from pyrtr.payload.table import NEVER
 from pyrtr.settings import Settings
@@ -151,14 +151,6 @@ async def test_a_follower_that_dies_is_started_again(tmp_path: Path) -> None:
 
 def test_a_follower_that_dies_before_it_is_told_whom_to_follow_is_a_loss(monkeypatch, tmp_path: Path) -> None:
     """With the event loop that the program has, which takes it for a bug if somebody writes to a closed pipe."""
-    spawn = processes.spawn
-
-    async def spawn_and_kill(module: str) -> asyncio.subprocess.Process:
-        process = await spawn(module)
-        assert process.stdin is not None
-        process.kill()
-        await process.stdin.wait_closed()
-        return process
 
     async def watch() -> None:
         feed = rtr.feed(Location("rtr", f"rtr://{LOOPBACK}:1"), tmp_path, Settings())
@@ -168,7 +160,7 @@ def test_a_follower_that_dies_before_it_is_told_whom_to_follow_is_a_loss(monkeyp
         assert not watching.done()
         watching.cancel()
 
-    monkeypatch.setattr(rtr, "spawn", spawn_and_kill)
+    spawn_the_dead(monkeypatch, rtr)
     uvloop.run(watch())
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from tests.dead import kill, spawn_the_dead
 from tests.generations import SERIES
 from tests.http_server import HttpServer
 from tests.other import Other
@@ -78,11 +79,8 @@ def test_one_that_is_known_to_be_dead_is_the_same(tmp_path):
     async def ask() -> None:
         companion = follower()
         await refused(companion, tmp_path)
-        process = companion._process
-        assert process is not None
-        assert process.stdin is not None
-        process.kill()
-        await process.stdin.wait_closed()
+        assert companion._process is not None
+        await kill(companion._process)
         assert await refused(companion, tmp_path) == "the follow process was killed by SIGKILL"
 
     uvloop.run(ask())
@@ -154,20 +152,11 @@ async def test_one_that_waits_for_too_long_takes_none(waiting, tmp_path):
 
 
 def test_one_that_has_ended_before_it_is_asked_is_a_reason(monkeypatch, tmp_path):
-    spawn = processes.spawn
-
-    async def spawn_and_kill(module: str) -> asyncio.subprocess.Process:
-        process = await spawn(module)
-        assert process.stdin is not None
-        process.kill()
-        await process.stdin.wait_closed()
-        return process
-
     async def run() -> None:
         with pytest.raises(SourceError, match="the compile process was killed by SIGKILL"):
             await processes.run(WORKER, "compile", job(tmp_path), Answer[Report], timeout_s=20)
 
-    monkeypatch.setattr(processes, "spawn", spawn_and_kill)
+    spawn_the_dead(monkeypatch, processes)
     uvloop.run(run())
 
 
